@@ -1,0 +1,111 @@
+"""The folder of a run: what it writes while it works and what others read of it.
+
+A run is a folder `checkpoints/<run>/` with `config.yaml`, `status.json`,
+`metrics.jsonl`, `basis.safetensors`, `results.json` and the Orbax checkpoints.
+`status.json` is replaced atomically, so a reader never sees half of one; a run whose
+process is gone, or whose process number belongs to another process now, has died.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+State = Literal["running", "finished", "stopped", "failed", "died"]
+HEARTBEAT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run is doing.
+
+    Attributes:
+      state: `running`, `finished`, `stopped` (asked to, can be resumed) or `failed`;
+        readers also see `died` (a run that claims to run and does not).
+      stage: what it works on, in the words of the progress display.
+      step, total: optimiser steps done and planned, over all splits.
+      heartbeat: Unix time of the last sign of life.
+    """
+
+    state: State = "running"
+    stage: str = "starting"
+    step: int = 0
+    total: int = 0
+    message: str = ""
+    pid: int = field(default_factory=os.getpid)
+    process_start_time: float = field(
+        default_factory=lambda: psutil.Process().create_time()
+    )
+    heartbeat: float = field(default_factory=time.time)
+
+
+class RunDir:
+    """Writes a run's status and metrics; one process owns it at a time."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.status = Status()
+
+    def update(self, **changes: Any) -> None:
+        """Replaces fields of the status and writes it, heartbeat included."""
+        self.status = replace(self.status, **{"heartbeat": time.time(), **changes})
+        write_json(self.path / "status.json", asdict(self.status))
+
+    def log(self, **values: Any) -> None:
+        """Appends one line to `metrics.jsonl`, flushed as it happens."""
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({"time": round(time.time(), 3), **values}) + "\n")
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes JSON through a temporary file, so that readers never see half of it."""
+    temporary = path.with_name(path.name + ".tmp")
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_status(path: Path) -> Status | None:
+    """The status of a run folder as it is now, or None where there is none yet."""
+    file = path / "status.json"
+    if not file.exists():
+        return None
+    known = Status.__dataclass_fields__
+    document = json.loads(file.read_text(encoding="utf-8"))
+    status = Status(**{k: v for k, v in document.items() if k in known})
+    if status.state == "running" and not is_alive(status):
+        return replace(status, state="died", message="the process is gone")
+    return status
+
+
+def is_alive(status: Status) -> bool:
+    """Whether the very process that wrote this status still runs and gives signs."""
+    try:
+        started = psutil.Process(status.pid).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    same = abs(started - status.process_start_time) < 2.0
+    return same and time.time() - status.heartbeat < HEARTBEAT_SECONDS
+
+
+def read_metrics(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yields (line, offset after it) of `metrics.jsonl` from a byte offset.
+
+    A line that is still being written is left for the next call.
+    """
+    file = path / "metrics.jsonl"
+    if not file.exists():
+        return
+    with open(file, "rb") as stream:
+        stream.seek(offset)
+        for line in stream:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            yield json.loads(line), offset
