@@ -1,0 +1,29 @@
+"""The stored collection: a person's LoRAs, where they lie, and their vectors.
+
+Receives embeddings, hands out entries and neighbours. It exists so that a file is
+read once and found for ever: keys are content keys, paths are attributes, and every
+vector carries the space it belongs to.
+"""
+
+from lorajax.library.entry import Entry as Entry
+from lorajax.library.entry import Facts as Facts
+from lorajax.library.entry import FileStamp as FileStamp
+from lorajax.library.entry import Refusal as Refusal
+from lorajax.library.entry import stamp as stamp
+from lorajax.library.indexing import Describe as Describe
+from lorajax.library.indexing import Description as Description
+from lorajax.library.indexing import Embedder as Embedder
+from lorajax.library.indexing import IndexReport as IndexReport
+from lorajax.library.indexing import index as index
+from lorajax.library.location import default_path as default_path
+from lorajax.library.search import Match as Match
+from lorajax.library.search import Matches as Matches
+from lorajax.library.search import find as find
+from lorajax.library.search import find_by_name as find_by_name
+from lorajax.library.search import nearest as nearest
+from lorajax.library.search import neighbours as neighbours
+from lorajax.library.search import search as search
+from lorajax.library.search import space_of as space_of
+from lorajax.library.spaces import base_space as base_space
+from lorajax.library.spaces import parse_space as parse_space
+from lorajax.library.store import Library as Library

@@ -1,0 +1,85 @@
+"""What the library knows about one LoRA and about one file."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+EMBEDDABLE_TIERS = frozenset({"exact", "direction"})
+_LARGEST_INTEGER = 2**63 - 1  # SQLite's; Windows file numbers may be larger
+
+
+class FileStamp(NamedTuple):
+    """What tells, without reading a file, that it is still the same file."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is true of a LoRA's weights, wherever its file lies.
+
+    Attributes:
+      unmapped: modules with an update that the base model's table does not hold.
+      dead: mapped modules whose update is zero.
+      norm: the Frobenius norm of the whole update.
+    """
+
+    name: str
+    base_model: str
+    family: str = "lora"
+    format: str = "unknown"
+    tier: str = "exact"
+    dtype: str = "unknown"
+    rank_min: int = 0
+    rank_median: float = 0.0
+    rank_max: int = 0
+    modules_mapped: int = 0
+    modules_total: int = 0
+    unmapped: int = 0
+    dead: int = 0
+    norm: float = 0.0
+    warnings: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One LoRA of the library.
+
+    Attributes:
+      key: its content key; two files with the same weights and header body share it.
+      paths: where it lies, the present ones first.
+      missing: whether none of its paths exists any more.
+    """
+
+    key: str
+    facts: Facts
+    paths: tuple[str, ...] = ()
+    missing: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.facts.name
+
+    @property
+    def path(self) -> str:
+        return self.paths[0] if self.paths else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A file that could not be read, with the reason in words."""
+
+    path: str
+    reason: str
+    hint: str = ""
+
+
+def stamp(path: Path) -> FileStamp:
+    """The stamp of a file as it is now."""
+    found = os.stat(path)
+    inode = found.st_ino & _LARGEST_INTEGER
+    return FileStamp(found.st_size, found.st_mtime_ns, inode)

@@ -1,0 +1,160 @@
+"""Nearest neighbours inside one space, exactly.
+
+Receives a query (an entry of the library, or a vector of a file outside it), hands out
+`Matches`. Similarity is the cosine; it is defined only between vectors of one space,
+so a search never leaves the space of its query.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from lorajax.errors import LibraryError
+from lorajax.library.entry import EMBEDDABLE_TIERS, Entry
+from lorajax.library.store import Library
+
+_CANDIDATES_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One neighbour: rank counts from 1, similarity is a cosine in [-1, 1]."""
+
+    rank: int
+    key: str
+    name: str
+    path: str
+    similarity: float
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The neighbours of a query, nearest first.
+
+    Attributes:
+      query: the name of the query; `key` its content key, "" for a foreign file.
+      searched: how many other LoRAs the space holds.
+    """
+
+    query: str
+    key: str
+    space: str
+    searched: int
+    matches: tuple[Match, ...]
+
+
+def search(
+    matrix: Float[np.ndarray, "n e"], query: Float[np.ndarray, " e"], k: int
+) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Rows and cosines of the k nearest rows, nearest first; ties by row."""
+    similarity = _unit(matrix) @ _unit(query[None])[0]  # [n]
+    k = min(k, len(similarity))
+    if k == 0:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    nearest = np.argpartition(-similarity, k - 1)[:k]
+    order = np.lexsort((nearest, -similarity[nearest]))
+    return nearest[order], similarity[nearest[order]]
+
+
+def _unit(rows: Float[np.ndarray, "n e"]) -> Float[np.ndarray, "n e"]:
+    """Rows of length one; rows that already are, as stored ones, pass uncopied."""
+    norms = np.sqrt(np.einsum("ne,ne->n", rows, rows))
+    if np.all(np.abs(norms - 1) < 1e-6):
+        return rows
+    return rows / np.maximum(norms, np.finfo(rows.dtype).tiny)[:, None]
+
+
+def find(library: Library, name: str) -> Entry:
+    """The entry that a person means: by path, by name, by a part of a name.
+
+    Raises:
+      LibraryError: when nothing or more than one LoRA fits; it lists candidates.
+    """
+    key = library.key_at(Path(name).expanduser().absolute())
+    known = library.entry(key) if key else None
+    return known or find_by_name(library.entries(), name)
+
+
+def find_by_name(entries: Sequence[Entry], name: str) -> Entry:
+    """The one entry with exactly this name, or else with this part in its name."""
+    exact = [entry for entry in entries if name in (entry.name, entry.key)]
+    wanted = name.casefold()
+    found = exact or [entry for entry in entries if wanted in entry.name.casefold()]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise LibraryError(
+            f"no LoRA of the library is called {name!r}",
+            "give a part of a name, or the path of a file",
+        )
+    raise LibraryError(
+        f"{name!r} fits {len(found)} LoRAs of the library: {_listed(found)}",
+        "give the full name, or the path of the file",
+    )
+
+
+def _listed(entries: Sequence[Entry]) -> str:
+    """A few candidates; with paths where names alone do not tell them apart."""
+    shown = entries[:_CANDIDATES_SHOWN]
+    same_name = len({entry.name for entry in shown}) < len(shown)
+    words = [entry.path if same_name else entry.name for entry in shown]
+    more = len(entries) - len(shown)
+    return ", ".join(words) + (f" and {more} more" if more else "")
+
+
+def neighbours(library: Library, entry: Entry, k: int = 10) -> Matches:
+    """The nearest neighbours of an entry of the library, itself left out."""
+    space = space_of(library, entry)
+    keys, matrix = library.vectors(space)
+    vector = matrix[keys.index(entry.key)]
+    return nearest(library, space, keys, matrix, vector, k, entry.name, entry.key)
+
+
+def nearest(
+    library: Library,
+    space: str,
+    keys: Sequence[str],
+    matrix: Float[np.ndarray, "n e"],
+    vector: Float[np.ndarray, " e"],
+    k: int,
+    query: str,
+    key: str = "",
+) -> Matches:
+    """The nearest stored LoRAs of a vector of the same space; `key` is left out."""
+    itself = 1 if key else 0
+    rows, similarity = search(matrix, vector, k + itself)
+    pairs = [(keys[row], float(s)) for row, s in zip(rows, similarity, strict=True)]
+    others = [pair for pair in pairs if pair[0] != key][:k]
+    matches = tuple(
+        _match(library, i, found, value) for i, (found, value) in enumerate(others, 1)
+    )
+    return Matches(query, key, space, len(keys) - itself, matches)
+
+
+def _match(library: Library, rank: int, key: str, similarity: float) -> Match:
+    entry = library.entry(key)
+    if entry is None:
+        return Match(rank, key, key, "", similarity, "opaque")
+    return Match(rank, key, entry.name, entry.path, similarity, entry.facts.tier)
+
+
+def space_of(library: Library, entry: Entry) -> str:
+    """The space in which an entry is compared: its base model's current one."""
+    spaces = library.spaces_of(entry.key)
+    current = library.current_space(entry.facts.base_model)
+    if current in spaces:
+        return str(current)
+    if spaces:
+        return spaces[-1]
+    if entry.facts.tier not in EMBEDDABLE_TIERS:
+        raise LibraryError(
+            f"{entry.name}: a LoRA of tier '{entry.facts.tier}' has no vector",
+            "only tiers 'exact' and 'direction' can be compared",
+        )
+    raise LibraryError(
+        f"{entry.name}: it has no vector yet", "run `lorajax index` on its folder"
+    )

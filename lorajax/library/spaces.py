@@ -1,0 +1,34 @@
+"""Names of spaces: vectors are comparable only inside one of them.
+
+A space is `"<base_model>:<basis hash>:<encoder hash>"`. Every base model also has one
+that needs no model at all, its base space.
+"""
+
+from typing import NamedTuple
+
+BASE_SPACE = "base-space-1"
+NO_ENCODER = "none"
+
+
+class SpaceName(NamedTuple):
+    """The three parts of a space's name."""
+
+    base_model: str
+    basis: str
+    encoder: str
+
+    def __str__(self) -> str:
+        return ":".join(self)
+
+
+def base_space(base_model: str) -> str:
+    """The name of the space of a base model that is fitted to nothing."""
+    return str(SpaceName(base_model, BASE_SPACE, NO_ENCODER))
+
+
+def parse_space(space: str) -> SpaceName:
+    """Splits a space's name into its parts."""
+    parts = space.rsplit(":", 2)
+    if len(parts) != 3:
+        raise ValueError(f"a space is '<base>:<basis>:<encoder>', got {space!r}")
+    return SpaceName(*parts)

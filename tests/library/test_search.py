@@ -1,0 +1,115 @@
+"""Search against a plain numpy oracle, and names against a person's habits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lorajax.errors import LibraryError
+from lorajax.library import Facts, FileStamp, Library, base_space, find, parse_space
+from lorajax.library.search import neighbours, search
+
+STAMP = FileStamp(1, 2, 3)
+SPACE = base_space("sd15")
+
+
+def fill(library: Library, names: list[str], space: str = SPACE) -> np.ndarray:
+    """Stores a unit vector per name; returns them row by row."""
+    rng = np.random.default_rng(len(names))
+    rows = rng.normal(size=(len(names), 6)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    base = parse_space(space).base_model
+    for i, (name, row) in enumerate(zip(names, rows, strict=True)):
+        path = Path(f"/{base}/{i}/{name}").absolute()
+        library.upsert(f"{base}-{i}", Facts(name, base), path, STAMP, space, row)
+    return rows
+
+
+@pytest.mark.parametrize("k", [1, 4, 50, 80])
+def test_search_equals_sorting_every_cosine(k: int) -> None:
+    rng = np.random.default_rng(3)
+    matrix, query = rng.normal(size=(50, 5)), rng.normal(size=5)
+    lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(query)
+    cosines = matrix @ query / lengths
+    rows, similarity = search(matrix, query, k)
+    np.testing.assert_array_equal(rows, np.argsort(-cosines)[:k])
+    np.testing.assert_allclose(similarity, np.sort(cosines)[::-1][:k], atol=1e-12)
+
+
+def test_searching_an_empty_space_finds_nothing() -> None:
+    rows, similarity = search(np.empty((0, 4)), np.ones(4), 3)
+    assert len(rows) == len(similarity) == 0
+
+
+def test_neighbours_leave_the_query_out_and_are_ranked(library: Library) -> None:
+    rows = fill(library, [f"n{i}" for i in range(9)])
+    entry = find(library, "n4")
+    found = neighbours(library, entry, k=3)
+    cosines = rows @ rows[4]
+    expected = [i for i in np.argsort(-cosines) if i != 4][:3]
+    assert [match.key for match in found.matches] == [f"sd15-{i}" for i in expected]
+    assert [match.rank for match in found.matches] == [1, 2, 3]
+    similarity = [match.similarity for match in found.matches]
+    np.testing.assert_allclose(similarity, cosines[expected], atol=1e-6)
+    assert (found.searched, found.space) == (8, SPACE)
+
+
+def test_neighbours_stay_in_the_space_of_the_query(library: Library) -> None:
+    fill(library, ["a", "b"])
+    fill(library, ["c", "d", "e"], base_space("flux"))
+    found = neighbours(library, find(library, "c"))
+    assert {match.name for match in found.matches} == {"d", "e"}
+
+
+def test_an_exact_twin_is_still_a_neighbour(library: Library) -> None:
+    row = np.ones(4, np.float32) / 2
+    for key in ("k1", "k2", "k3"):
+        library.upsert(key, Facts(key, "sd15"), Path(f"/{key}"), STAMP, SPACE, row)
+    found = neighbours(library, find(library, "k3"), k=2)
+    assert [match.name for match in found.matches] == ["k1", "k2"]
+
+
+def test_a_name_is_found_exactly_then_by_a_part(library: Library) -> None:
+    fill(library, ["Ink", "Ink wash", "Oil 油絵"])
+    assert find(library, "Ink").name == "Ink"
+    assert find(library, "WASH").name == "Ink wash"
+    assert find(library, "油絵").name == "Oil 油絵"
+    path = Path("/sd15/1/Ink wash").absolute()
+    assert find(library, str(path)).name == "Ink wash"
+
+
+def test_an_ambiguous_name_lists_the_candidates(library: Library) -> None:
+    fill(library, ["Ink soft", "Ink hard", "Oil"])
+    with pytest.raises(LibraryError, match=r"fits 2 LoRAs.*Ink hard, Ink soft"):
+        find(library, "ink")
+    with pytest.raises(LibraryError, match="no LoRA of the library is called 'clay'"):
+        find(library, "clay")
+
+
+def test_equal_names_are_told_apart_by_their_paths(library: Library) -> None:
+    fill(library, ["twin", "twin"])
+    with pytest.raises(LibraryError) as caught:
+        find(library, "twin")
+    assert str(Path("/sd15/0/twin").absolute()) in caught.value.message
+
+
+def test_the_current_space_of_a_base_is_the_one_searched(library: Library) -> None:
+    fill(library, ["a", "b"])
+    vector = np.ones(3, np.float32)
+    trained = "sd15:basis:encoder"
+    facts = Facts("a", "sd15")
+    library.upsert("sd15-0", facts, Path("/a"), STAMP, trained, vector)
+    library.set_current_space("sd15", trained)
+    assert neighbours(library, find(library, "a")).space == trained
+    assert neighbours(library, find(library, "b")).space == SPACE
+
+
+@pytest.mark.parametrize(
+    ("tier", "words"), [("opaque", "has no vector"), ("exact", "no vector yet")]
+)
+def test_an_entry_without_a_vector_says_why(
+    library: Library, tier: str, words: str
+) -> None:
+    library.upsert("k", Facts("a", "sd15", tier=tier), Path("/a"), STAMP)
+    with pytest.raises(LibraryError, match=words):
+        neighbours(library, find(library, "a"))

@@ -1,0 +1,153 @@
+"""The store: what is written comes back, and what is no library is refused."""
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lorajax.errors import LibraryError
+from lorajax.library import Facts, FileStamp, Library, Refusal, default_path
+
+STAMP = FileStamp(10, 20, 30)
+FACTS = Facts("ink", "sd15", rank_max=8, warnings=("odd",), tags=("水墨", "[red]"))
+
+
+def test_an_entry_comes_back_as_it_was_written(library: Library) -> None:
+    library.upsert("k1", FACTS, Path("/a/ink.safetensors"), STAMP)
+    (entry,) = library.entries()
+    assert entry.facts == FACTS
+    assert entry.path == str(Path("/a/ink.safetensors"))
+    assert library.entry("k1") == entry and library.entry("k2") is None
+
+
+def test_columns_agree_with_the_entries(library: Library) -> None:
+    library.upsert("k1", FACTS, Path("/a"), STAMP)
+    library.upsert("k2", Facts("oil", "flux1"), Path("/b"), STAMP)
+    library.mark_missing([str(Path("/b"))])
+    columns = library.columns()
+    entries = [library.entry(key) for key in columns["key"]]
+    assert [e.name for e in entries if e] == columns["name"]
+    assert columns["missing"] == [e.missing for e in entries if e] == [False, True]
+    assert columns["tags"] == ["水墨, [red]", ""]
+
+
+def test_an_empty_library_has_empty_columns(library: Library) -> None:
+    assert set(map(len, library.columns().values())) == {0}
+
+
+def test_one_lora_may_lie_at_several_paths(library: Library) -> None:
+    library.upsert("k1", FACTS, Path("/a/ink.safetensors"), STAMP)
+    library.add_path("k1", Path("/b/copy.safetensors"), STAMP)
+    library.mark_missing([str(Path("/a/ink.safetensors"))])
+    (entry,) = library.entries()
+    assert len(entry.paths) == 2 and not entry.missing
+    assert entry.path == str(Path("/b/copy.safetensors"))
+
+
+def test_vectors_come_back_row_by_row(library: Library) -> None:
+    expected = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    for i, vector in enumerate(expected):
+        library.upsert(f"k{i}", FACTS, Path(f"/a/{i}"), STAMP, "s:b:e", vector)
+    keys, matrix = library.vectors("s:b:e")
+    order = np.argsort(keys)
+    np.testing.assert_array_equal(matrix[order], expected)
+    assert library.spaces() == {"s:b:e": 5}
+    assert library.vectors("other:b:e")[0] == []
+
+
+def test_forgetting_missing_files_takes_their_vectors_along(library: Library) -> None:
+    for name in ("a", "b"):
+        vector = np.ones(3, np.float32)
+        library.upsert(name, FACTS, Path(f"/{name}"), STAMP, "s:b:e", vector)
+    library.mark_missing([str(Path("/a"))])
+    assert [entry.missing for entry in library.entries()] == [True, False]
+    assert library.forget_missing() == 1
+    assert library.keys_in("s:b:e") == {"b"}
+
+
+def test_a_refused_file_loses_its_entry_until_it_is_good_again(
+    library: Library,
+) -> None:
+    library.upsert("k1", FACTS, Path("/a"), STAMP)
+    library.refuse(Refusal(str(Path("/a")), "truncated", "copy it again"))
+    assert library.entries() == [] and len(library.refused()) == 1
+    library.upsert("k1", FACTS, Path("/a"), STAMP)
+    assert library.refused() == []
+
+
+def test_a_reader_sees_what_a_writer_committed(library: Library) -> None:
+    with Library.open(library.path, create=False) as reader:
+        library.upsert("k1", FACTS, Path("/a"), STAMP)
+        assert [entry.key for entry in reader.entries()] == ["k1"]
+
+
+def test_a_failed_write_leaves_nothing_behind(library: Library) -> None:
+    bad = Facts("x", "sd15", rank_max=2**70)
+    with pytest.raises(OverflowError):
+        library.upsert("k1", bad, Path("/a"), STAMP)
+    assert library.entries() == []
+    library.upsert("k1", FACTS, Path("/a"), STAMP)
+
+
+def test_a_missing_library_is_only_made_when_asked(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match=r"no library here yet.*lorajax index"):
+        Library.open(tmp_path / "none.sqlite", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_refused_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "library.sqlite"
+    path.write_bytes(b"certainly not a database, and long enough to be one" * 40)
+    before = path.read_bytes()
+    with pytest.raises(LibraryError, match="damaged or foreign"):
+        Library.open(path)
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_is_refused_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "library.sqlite"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE bookmarks (url TEXT)")
+    other.close()
+    with pytest.raises(LibraryError, match="another program's database"):
+        Library.open(path)
+
+
+def test_a_library_of_another_version_is_refused(library: Library) -> None:
+    library.close()
+    raw = sqlite3.connect(library.path)
+    raw.execute("PRAGMA user_version = 99")
+    raw.close()
+    with pytest.raises(LibraryError, match="expected library version 1, found 99"):
+        Library.open(library.path)
+
+
+def test_a_damaged_page_is_an_error_with_advice(library: Library) -> None:
+    for i in range(300):
+        library.upsert(f"k{i}", FACTS, Path(f"/{i}"), STAMP)
+    library.close()
+    size = library.path.stat().st_size
+    with open(library.path, "r+b") as file:
+        file.seek(4096 * 2)
+        file.write(b"\xff" * (size - 4096 * 3))
+    with Library.open(library.path) as damaged, pytest.raises(LibraryError) as caught:
+        damaged.entries()
+    assert "damaged" in caught.value.message
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LibraryError, match="cannot be opened or written"):
+        Library.open(tmp_path / "file" / "library.sqlite")
+
+
+def test_the_default_place_follows_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LORAJAX_LIBRARY", str(tmp_path))
+    assert default_path() == tmp_path / "library.sqlite"
+    monkeypatch.setenv("LORAJAX_LIBRARY", str(tmp_path / "mine.db"))
+    assert default_path() == tmp_path / "mine.db"
+    monkeypatch.delenv("LORAJAX_LIBRARY")
+    assert default_path().name == "library.sqlite"
