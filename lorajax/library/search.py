@@ -127,7 +127,9 @@ def nearest(
     """The nearest stored LoRAs of a vector of the same space; `key` is left out."""
     itself = 1 if key else 0
     rows, similarity = search(matrix, vector, k + itself)
-    pairs = [(keys[row], float(s)) for row, s in zip(rows, similarity, strict=True)]
+    pairs = [
+        (keys[int(row)], float(s)) for row, s in zip(rows, similarity, strict=True)
+    ]
     others = [pair for pair in pairs if pair[0] != key][:k]
     matches = tuple(
         _match(library, i, found, value) for i, (found, value) in enumerate(others, 1)
