@@ -1,0 +1,47 @@
+"""The shape of the encoder and its ablations."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from lorajax.config.section import Section
+
+
+class EncoderSettings(Section):
+    """A Transformer encoder over the modules of a LoRA.
+
+    Attributes:
+      start: `random` is the paper's encoder, from scratch on the projected vectors;
+        `geometry` gives every module its own linear map, begins at a
+        distance-preserving projection of the unlearned features, and adds the
+        Transformer as branches that begin at zero.
+      normalise: what is done to a module's scores before anything is learned: `none`,
+        `rms` (divided by the root mean square length of that module over the training
+        set) or `unit` (length one).
+      width: width of the encoder and of the embedding.
+      positions: whether a learned vector per module is added.
+      layer_weights: `mlp` weighs every layer by an MLP with a softmax over layers,
+        separately per channel; `mean` is the plain mean.
+    """
+
+    start: Literal["random", "geometry"] = "geometry"
+    normalise: Literal["none", "rms", "unit"] = "unit"
+    width: int = Field(256, ge=4)
+    layers: int = Field(2, ge=0, le=48)
+    heads: int = Field(4, ge=1)
+    ffn: int = Field(512, ge=1)
+    dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    module_dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    positions: bool = True
+    layer_weights: Literal["mlp", "mean"] = "mlp"
+    layer_weights_hidden: int = Field(128, ge=1)
+    layer_weights_dropout: float = Field(0.05, ge=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(
+                f"encoder.width {self.width} is not a multiple of "
+                f"encoder.heads {self.heads}"
+            )
+        return self

@@ -1,0 +1,114 @@
+"""YAML and `a.b=value` overrides → validated settings, with errors that help."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from lorajax.config.job import JobSettings
+from lorajax.errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads `1e-4` as text; this reads it as the number it is meant to be."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def load_job(path: Path, overrides: Sequence[str] = ()) -> JobSettings:
+    """Reads a job's settings.
+
+    Args:
+      path: a YAML file with the sections of `JobSettings`; missing keys take their
+        defaults.
+      overrides: `section.key=value`, values in YAML.
+
+    Raises:
+      ConfigError: naming the file, the key, what was expected and the nearest valid
+        name.
+    """
+    document = _read(path)
+    for override in overrides:
+        _apply(document, override)
+    try:
+        return JobSettings.model_validate(document)
+    except ValidationError as error:
+        raise _explain(error, path) from error
+
+
+def dump_yaml(settings: BaseModel) -> str:
+    """The settings as YAML that `load_job` reads back to an equal value."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: expected a readable configuration file: {error}",
+            "the configurations that come with lorajax are in configs/",
+        ) from error
+    try:
+        document = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        line = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not valid YAML: {line}", "mend this line") from error
+    if not isinstance(document, dict | None):
+        kind = type(document).__name__
+        raise ConfigError(f"{path}: expected sections with keys, found a {kind}")
+    return document or {}
+
+
+def _apply(document: dict[str, Any], override: str) -> None:
+    """Sets `a.b=value` in a nested document."""
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(
+            f"expected an override such as training.steps=100, found {override!r}",
+            "write section.key=value without spaces around =",
+        )
+    *sections, name = key.strip().split(".")
+    for section in sections:
+        node = document.setdefault(section, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"{key}: {section} is a value, not a section")
+        document = node
+    document[name] = yaml.load(text, _Loader)
+
+
+def _explain(error: ValidationError, path: Path) -> ConfigError:
+    """All problems in one line each; the first one gives the hint."""
+    problems = [_problem(dict(item)) for item in error.errors()]
+    message = f"{path}: " + "; ".join(problem for problem, _ in problems)
+    return ConfigError(message, problems[0][1])
+
+
+def _problem(item: dict[str, Any]) -> tuple[str, str]:
+    location = [str(part) for part in item["loc"]]
+    key = ".".join(location)
+    if item["type"] == "extra_forbidden":
+        names = valid_names(location[:-1])
+        near = difflib.get_close_matches(location[-1], names, n=1)
+        hint = f"did you mean {'.'.join([*location[:-1], near[0]])}?" if near else ""
+        return f"unknown key {key}", hint or f"valid keys: {', '.join(names)}"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    found = "" if item["type"] == "value_error" else f", found {item['input']!r}"
+    return f"{key or 'settings'}: {message}{found}", "correct this value"
+
+
+def valid_names(sections: Sequence[str]) -> list[str]:
+    """The keys that may stand in a section, the top level for no section."""
+    model: Any = JobSettings
+    for section in sections:
+        model = model.model_fields[section].annotation
+    return list(model.model_fields)

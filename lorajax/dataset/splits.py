@@ -1,0 +1,65 @@
+"""Splits: what is trained on, what selects, and what neither ever saw."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from lorajax.config.evaluation import EvaluationSettings
+from lorajax.dataset.supervision import Supervision
+
+# Two styles to select on, two to test on and two to learn from are the least.
+MIN_LABELS = 6
+MIN_LORAS = 12
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices of a collection; the three parts share neither LoRAs nor styles."""
+
+    train: Int[np.ndarray, " a"]
+    validation: Int[np.ndarray, " b"]
+    test: Int[np.ndarray, " c"]
+
+
+def make_split(
+    supervision: Supervision, settings: EvaluationSettings, seed: int
+) -> Split | None:
+    """A seeded split by style; None where there are too few styles to hold any out.
+
+    LoRAs without a label are trained on, since the basis may learn from them. For
+    triplets and rankings, which know no styles, LoRAs themselves are split.
+    """
+    rng = np.random.default_rng([seed, 1])
+    count = len(supervision.labels)
+    if supervision.triplets is not None:
+        if count < MIN_LORAS:
+            return None
+        return _parts([[i] for i in range(count)], count, settings, rng)
+    groups = list(supervision.usable_labels.values())
+    if len(groups) < MIN_LABELS:
+        return None
+    return _parts(groups, count, settings, rng)
+
+
+def everything(count: int) -> Split:
+    """All LoRAs in training and nothing held out."""
+    nothing = np.zeros(0, np.int64)
+    return Split(np.arange(count), nothing, nothing)
+
+
+def _parts(
+    groups: list[list[int]],
+    count: int,
+    settings: EvaluationSettings,
+    rng: np.random.Generator,
+) -> Split:
+    order = rng.permutation(len(groups))
+    test = max(2, round(settings.test * len(groups)))
+    validation = max(2, round(settings.validation * len(groups)))
+    held_out = [
+        np.sort(np.concatenate([groups[g] for g in part])).astype(np.int64)
+        for part in (order[:test], order[test : test + validation])
+    ]
+    train = np.setdiff1d(np.arange(count), np.concatenate(held_out))
+    return Split(train=train, validation=held_out[1], test=held_out[0])

@@ -1,0 +1,31 @@
+"""The base space: a vector for any LoRA without a fitted basis or a trained model.
+
+Every module's sketch is brought to length one, and all of them are added up through
+one seeded ±1 projection each, which is the seeded projection of their concatenation.
+Nothing is fitted, so one file is enough and vectors never change as a library grows.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from lorajax.adapters.adapter import Adapter
+from lorajax.projection.signs import sign_matrix
+from lorajax.projection.sketch import sketch_adapter
+
+VERSION = "base-space-1"
+SIDE = 16
+WIDTH = 256
+
+
+def base_space_vector(adapter: Adapter) -> Float[np.ndarray, " e"]:
+    """The unit vector of a LoRA in the fit-free space of its base model.
+
+    The cosine of two such vectors estimates the mean over modules of the cosines of
+    their updates, with a standard error of about 1/√WIDTH.
+    """
+    vector = np.zeros(WIDTH)
+    for module, core in sorted(sketch_adapter(adapter, SIDE).items()):
+        norm = np.linalg.norm(core)
+        if norm > 0:
+            vector += (core / norm) @ sign_matrix(f"{module}/base", len(core), WIDTH)
+    return (vector / np.linalg.norm(vector)).astype("f4")

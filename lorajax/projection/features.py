@@ -1,0 +1,62 @@
+"""The features of LoRAs: one short vector per module, and which modules are live."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+
+@dataclass(frozen=True)
+class Features:
+    """Projected updates of `b` LoRAs over the `n` modules of one base model.
+
+    Attributes:
+      scores: per-module scores, zero where a module is absent and beyond a module's
+        own number of components.
+      mask: true where the module is live. Absent and zero updates are the same update,
+        so both are false.
+    """
+
+    scores: Float[np.ndarray, "b n k"]
+    mask: Bool[np.ndarray, "b n"]
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    def __getitem__(self, members: np.ndarray | slice) -> "Features":
+        return Features(self.scores[members], self.mask[members])
+
+
+def normalised(
+    features: Features, how: str, lengths: Float[np.ndarray, " n"]
+) -> Features:
+    """Scores with every module on one scale.
+
+    Args:
+      features: of any LoRAs.
+      how: `none`, `rms` (divided by the module's length in training) or `unit`.
+      lengths: root mean square length of each module's scores over the training set.
+    """
+    if how == "none":
+        return features
+    if how == "rms":
+        scale = 1.0 / np.where(lengths > 0, lengths, 1.0)
+        return Features(features.scores * scale[:, None].astype("f4"), features.mask)
+    norm = np.linalg.norm(features.scores, axis=-1, keepdims=True)
+    return Features(features.scores / np.where(norm > 0, norm, 1.0), features.mask)
+
+
+def module_lengths(features: Features) -> Float[np.ndarray, " n"]:
+    """Root mean square length of each module's scores over the LoRAs that have it."""
+    energy = (features.scores.astype("f8") ** 2).sum((0, 2))
+    return np.sqrt(energy / np.maximum(features.mask.sum(0), 1)).astype("f4")
+
+
+def flattened(features: Features) -> Float[np.ndarray, "b n*k"]:
+    """All modules side by side, length one: the geometry before any learning.
+
+    The cosine of two such vectors is the mean of the modules' inner products.
+    """
+    flat = features.scores.reshape(len(features), -1)
+    norm = np.linalg.norm(flat, axis=1, keepdims=True)
+    return flat / np.where(norm > 0, norm, 1.0)
