@@ -1,0 +1,48 @@
+"""The configurations that a run can be started from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import lorajax
+
+SHIPPED = Path(lorajax.__path__[0]).parent / "configs"
+
+
+@dataclass(frozen=True)
+class ConfigChoice:
+    """A configuration file with the first sentence of its comment."""
+
+    path: Path
+    name: str
+    summary: str
+
+
+def find_configs(*folders: Path) -> list[ConfigChoice]:
+    """Every configuration in `configs/` of the working folder and of lorajax itself."""
+    places = dict.fromkeys(
+        folder.absolute() for folder in (folders or (Path("configs"), SHIPPED))
+    )
+    found: dict[str, ConfigChoice] = {}
+    for folder in filter(Path.is_dir, places):
+        for path in sorted(folder.rglob("*.yaml")):
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            found.setdefault(name, ConfigChoice(path, name, _summary(path)))
+    return sorted(found.values(), key=lambda choice: _rank(choice.name))
+
+
+def _rank(name: str) -> tuple[bool, int, str]:
+    """`base` first, then by depth and name."""
+    return name != "base", name.count("/"), name
+
+
+def _summary(path: Path) -> str:
+    """The comment that a configuration starts with, as one line."""
+    words: list[str] = []
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if not line.startswith("#"):
+                break
+            words.append(line.lstrip("# ").strip())
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return " ".join(filter(None, words))

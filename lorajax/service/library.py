@@ -1,0 +1,179 @@
+"""The library as front ends use it: look, compare, bring up to date.
+
+Looking and comparing needs neither jax nor a model. Indexing reads weights and
+embeds, so its imports happen inside; front ends that must stay responsive run it as a
+process of its own (`lorajax.service.index_job`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lorajax.library import (
+    Describe,
+    Embedder,
+    Entry,
+    IndexReport,
+    Library,
+    Matches,
+    Refusal,
+    default_path,
+    find,
+    index,
+    nearest,
+    space_of,
+)
+from lorajax.library.location import library_file
+from lorajax.service.progress import OnProgress, Progress
+
+__all__ = [
+    "Entry",
+    "IndexReport",
+    "Matches",
+    "Refusal",
+    "columns",
+    "entries",
+    "entry",
+    "forget_missing",
+    "index_folders",
+    "library_path",
+    "neighbours",
+    "refused",
+]
+
+
+def library_path(path: Path | None = None) -> Path:
+    """The library file meant: the one named, or the user's own."""
+    return default_path() if path is None else library_file(path)
+
+
+def entries(path: Path | None = None) -> list[Entry]:
+    """Every LoRA of the library, by name."""
+    with Library.open(path, create=False) as library:
+        return library.entries()
+
+
+def columns(path: Path | None = None) -> dict[str, list[Any]]:
+    """The collection column by column, for a table of any length."""
+    with Library.open(path, create=False) as library:
+        return library.columns()
+
+
+def entry(path: Path | None, key: str) -> Entry | None:
+    """The LoRA with a content key."""
+    with Library.open(path, create=False) as library:
+        return library.entry(key)
+
+
+def refused(path: Path | None = None) -> list[Refusal]:
+    """The files that could not be read when they were last seen."""
+    with Library.open(path, create=False) as library:
+        return library.refused()
+
+
+def forget_missing(path: Path | None = None) -> int:
+    """Takes LoRAs whose files are gone out of the library; no file is touched."""
+    with Library.open(path, create=False) as library:
+        return library.forget_missing()
+
+
+def neighbours(
+    path: Path | None, query: str | Path, k: int = 10, model: Path | None = None
+) -> Matches:
+    """The nearest neighbours of a LoRA of the library, or of any file.
+
+    Args:
+      query: a content key, a name, a part of a name, or the path of a file. A file
+        that the library does not know is read and embedded (which imports jax).
+      model: the bundle to embed an unknown file with; None is the base space.
+    """
+    with Library.open(path, create=False) as library:
+        known = library.entry(str(query)) or _known(library, query)
+        if known is None:
+            return _neighbours_of_file(library, Path(query), k, model)
+        space = space_of(library, known)
+        keys, matrix = _space(library, space)
+        vector = matrix[keys.index(known.key)]
+        return nearest(library, space, keys, matrix, vector, k, known.name, known.key)
+
+
+def _known(library: Library, query: str | Path) -> Entry | None:
+    """The entry that is meant, or None for a file that the library does not know."""
+    file = Path(query).expanduser()
+    if file.is_file() and library.key_at(file.absolute()) is None:
+        return None
+    return find(library, str(query))
+
+
+def _space(library: Library, space: str) -> tuple[tuple[str, ...], np.ndarray]:
+    return _read_space(library.path, space, library.revision())
+
+
+@lru_cache(maxsize=2)
+def _read_space(
+    path: Path, space: str, revision: int
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Keys and vectors of a space; kept until the library's revision grows."""
+    with Library.open(path, create=False) as library:
+        keys, matrix = library.vectors(space)
+    return tuple(keys), matrix
+
+
+def _neighbours_of_file(
+    library: Library, file: Path, k: int, model: Path | None
+) -> Matches:
+    from lorajax.service.describing import describe
+    from lorajax.service.embedding import open_embedder
+
+    found = describe(file)
+    embedder = open_embedder(model)
+    space = embedder.space(found.facts.base_model)
+    keys, matrix = _space(library, space)
+    vector = np.asarray(embedder.embed(found.adapter), dtype=np.float32)
+    return nearest(library, space, keys, matrix, vector, k, found.facts.name, found.key)
+
+
+def index_folders(
+    dirs: Sequence[Path],
+    path: Path | None = None,
+    model: Path | None = None,
+    refit: bool = False,
+    on_progress: OnProgress | None = None,
+    describe: Describe | None = None,
+    embedder: Embedder | None = None,
+) -> IndexReport:
+    """Brings the library up to date with folders (or single files).
+
+    Args:
+      refit: embeds every file again, even where its vector is known.
+      describe, embedder: stand-ins for the real reader and embedder.
+    """
+    from lorajax.service.describing import describe as read_file
+    from lorajax.service.embedding import open_embedder
+
+    from lorajax.formats import scan
+
+    tell = on_progress or (lambda progress: None)
+    tell(Progress("scanning"))
+    found = scan(dirs)
+    with Library.open(path) as library:
+        report = index(
+            library,
+            found.files,
+            describe or read_file,
+            embedder or open_embedder(model),
+            lambda done, total, file: tell(
+                Progress("indexing", done, total, Path(file).name)
+            ),
+            roots=[folder for folder in dirs if folder.is_dir()],
+            again=refit,
+        )
+        passed_over = [Refusal(str(r.path), r.message, r.hint) for r in found.refused]
+        for refusal in passed_over:
+            if Path(refusal.path).is_file():
+                library.refuse(refusal)
+    return replace(report, refused=(*passed_over, *report.refused))

@@ -1,0 +1,124 @@
+"""The library facade, progress lines, and indexing as a process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lorajax.errors import LibraryError
+from lorajax.library import index
+from lorajax.library.store import Library
+from lorajax.service import library as service
+from lorajax.service.index_job import IndexJob
+from lorajax.service.progress import (
+    Progress,
+    at_most_every,
+    parse_progress,
+    progress_line,
+)
+from tests.library.fakes import FakeEmbedder, Reader, write_lora
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A library of four LoRAs."""
+    files = [write_lora(tmp_path / f"{n}.safetensors", n) for n in "abcd"]
+    with Library.open(tmp_path / "library.sqlite") as library:
+        index(library, files, Reader(), FakeEmbedder())
+    return tmp_path / "library.sqlite"
+
+
+def test_the_facade_lists_and_compares(path: Path) -> None:
+    assert [entry.name for entry in service.entries(path)] == list("abcd")
+    assert sorted(service.columns(path)["name"]) == list("abcd")
+    found = service.neighbours(path, "b", k=2)
+    assert found.query == "b" and len(found.matches) == 2
+    by_key = service.neighbours(path, found.matches[0].key)
+    assert by_key.key == found.matches[0].key
+    file = path.parent / "b.safetensors"
+    assert service.neighbours(path, file, k=2) == found
+
+
+def test_neighbours_follow_what_is_indexed_later(path: Path) -> None:
+    assert service.neighbours(path, "a").searched == 3
+    file = write_lora(path.parent / "e.safetensors", "e")
+    with Library.open(path) as library:
+        index(library, [file], Reader(), FakeEmbedder())
+    assert service.neighbours(path, "a").searched == 4
+
+
+def test_a_library_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match="no library here yet"):
+        service.entries(tmp_path / "none.sqlite")
+
+
+def test_the_screens_need_no_jax() -> None:
+    modules = "lorajax.service.library lorajax.service.runs lorajax.service.curves"
+    heavy = "jax flax optax orbax sklearn"
+    code = f"""
+import sys
+for name in "{modules} lorajax.service.configs lorajax.service.index_job".split():
+    __import__(name)
+found = [name for name in "{heavy}".split() if name in sys.modules]
+sys.exit(f"imported: {{found}}" if found else 0)
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        Progress("indexing", 3, 10, "ink · wash.safetensors"),
+        Progress("scanning"),
+        Progress("indexing", 3, 10, "two\nlines"),
+    ],
+)
+def test_a_progress_line_can_be_read_back(progress: Progress) -> None:
+    found = parse_progress(progress_line(progress))
+    assert found is not None
+    assert (found.stage, found.done, found.total) == (
+        progress.stage,
+        progress.done,
+        progress.total,
+    )
+    assert found.note == " ".join(progress.note.split())
+    assert parse_progress("warning: something else") is None
+
+
+def test_progress_is_thinned_but_keeps_its_ends() -> None:
+    seen: list[int] = []
+    report = at_most_every(60.0, lambda progress: seen.append(progress.done))
+    for done in range(11):
+        report(Progress("indexing", done, 10))
+    assert seen == [0, 10]
+
+
+FAKE_INDEX = """
+import json, sys
+print("indexing: 1/2 · a.safetensors", file=sys.stderr)
+print("a word of warning", file=sys.stderr)
+print("indexing: 2/2", file=sys.stderr)
+print(json.dumps({"added": 2, "words": sys.argv[1:]})) if "bad" not in sys.argv[1] \
+    else sys.exit(1)
+"""
+
+
+def test_an_index_job_tells_its_progress_and_its_report(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FAKE_INDEX]
+    job = IndexJob([tmp_path], tmp_path / "l.sqlite", command=command)
+    assert [progress.done for progress in job.progress()] == [1, 2]
+    report = job.report()
+    words = [str(tmp_path), "--library", str(tmp_path / "l.sqlite"), "--json"]
+    assert report == {"added": 2, "words": words}
+
+
+def test_a_failed_index_job_says_what_it_said(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FAKE_INDEX]
+    job = IndexJob([tmp_path / "bad"], tmp_path / "l", command=command)
+    assert len(list(job.progress())) == 2
+    with pytest.raises(LibraryError, match=r"exit code 1\): a word of warning"):
+        job.report()
+    job.cancel()
