@@ -1,0 +1,17 @@
+"""Updates: named tensors come in, an `Adapter` with the algebra of ΔW goes out.
+
+ΔW is never formed on the fast path. The jitted dense reference lies in
+`lorajax.adapters.delta_weight` and is not imported here: it would load JAX.
+"""
+
+from lorajax.adapters.adapter import Adapter as Adapter
+from lorajax.adapters.adapter import build_adapter as build_adapter
+from lorajax.adapters.adapter import name_and_build as name_and_build
+from lorajax.adapters.adapter import read_adapter as read_adapter
+from lorajax.adapters.algebra import inner as inner
+from lorajax.adapters.algebra import sketch as sketch
+from lorajax.adapters.algebra import spectrum as spectrum
+from lorajax.adapters.inspect import Inspection as Inspection
+from lorajax.adapters.inspect import inspect_file as inspect_file
+from lorajax.adapters.interface import Update as Update
+from lorajax.adapters.low_rank import LowRankUpdate as LowRankUpdate

@@ -1,0 +1,96 @@
+"""The facts about one file, as `lorajax inspect` reports them."""
+
+import math
+import statistics
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from lorajax.adapters.adapter import name_and_build
+from lorajax.formats.safetensors_file import open_tensor_file
+from lorajax.formats.text import clean, plain
+
+LONGEST_VALUE = 2000
+
+
+@dataclass(frozen=True)
+class ModuleCounts:
+    """`total` = mapped + unmapped; dead modules are among the mapped ones."""
+
+    total: int
+    mapped: int
+    dead: int
+    unmapped: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RankRange:
+    """Smallest, middle and largest number of factor pairs over the mapped modules."""
+
+    min: int
+    median: float
+    max: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Everything that one file tells; all words in it are safe to print."""
+
+    path: str
+    name: str
+    format: str
+    family: str
+    base_model: str
+    evidence: str
+    modules: ModuleCounts
+    side: tuple[str, ...]
+    rank: RankRange
+    tier: str
+    dtype: str
+    content_key: str
+    file_sha256: str
+    weights_sha256: str
+    norm: float
+    warnings: tuple[str, ...]
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, object]:
+        """The same as plain values, for JSON."""
+        return asdict(self)
+
+
+def inspect_file(path: str | Path) -> Inspection:
+    """Read a file once more than needed, and tell everything about it.
+
+    Raises:
+      LorajaxError: as `read_adapter`.
+    """
+    file = open_tensor_file(path)
+    adapter = name_and_build(file)
+    ranks = adapter.ranks.values()
+    mapped = len(adapter.updates) + len(adapter.dead)
+    unmapped = tuple(clean(name) for name in adapter.unmapped)
+    squared = sum(update.squared_norm() for update in adapter.updates.values())
+    return Inspection(
+        path=str(file.path),
+        name=adapter.name,
+        format=adapter.format,
+        family=adapter.family,
+        base_model=adapter.base_model,
+        evidence=adapter.evidence,
+        modules=ModuleCounts(
+            mapped + len(unmapped), mapped, len(adapter.dead), unmapped
+        ),
+        side=tuple(clean(name) for name in adapter.side),
+        rank=RankRange(min(ranks), statistics.median(ranks), max(ranks)),
+        tier=adapter.tier,
+        dtype=adapter.dtype,
+        content_key=adapter.content_key,
+        file_sha256=file.file_sha256(),
+        weights_sha256=file.weights_sha256(),
+        norm=math.sqrt(squared),
+        warnings=adapter.warnings,
+        metadata={
+            clean(key, 100): plain(value, LONGEST_VALUE)
+            for key, value in file.metadata.items()
+        },
+    )

@@ -1,0 +1,123 @@
+"""Folders → the files that may be LoRAs, and what was refused on the way.
+
+Nothing is opened here: a file is a candidate by its name alone.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorajax.errors import FormatError
+from lorajax.formats.refusals import PICKLES, READABLE, refuse_pickle, refuse_suffix
+from lorajax.formats.text import clean, shown
+
+# PEFT and diffusers give every file the same name; there the folder says which it is.
+_GENERIC = re.compile(r"(?:adapter_model|pytorch_lora_weights)(?:[-_.].*)?")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A file that was passed over: where, why, and what to do about it."""
+
+    path: Path
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Candidates in the order of their paths, and refusals with their reasons."""
+
+    files: tuple[Path, ...]
+    refused: tuple[Refusal, ...]
+
+
+def lora_name(path: str | Path) -> str:
+    """What a LoRA is called: its file's stem, or its folder where all stems are equal.
+
+    >>> lora_name("styles/ukiyo-e.safetensors")
+    'ukiyo-e'
+    >>> lora_name("adapters/legal/adapter_model.safetensors")
+    'legal'
+    """
+    path = Path(path)
+    generic = _GENERIC.fullmatch(path.stem)
+    folder = path.parent.name or path.absolute().parent.name
+    return clean(folder if generic and folder else path.stem)
+
+
+def scan(paths: Iterable[str | Path]) -> Scan:
+    """Every LoRA candidate in these files and folders, each file once.
+
+    Folders are walked to the bottom; hidden folders are skipped, a link that leads
+    back is followed once. Pictures, texts and the like are passed over in silence
+    inside a folder and refused when named themselves.
+    """
+    found: list[Path] = []
+    refused: list[Refusal] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            _scan_folder(path, found, refused)
+        elif not path.exists():
+            refused.append(Refusal(path, f"{shown(path)}: no such file or folder"))
+        elif path.suffix.lower() in READABLE:
+            found.append(path)
+        else:
+            refused.append(_refusal(path, refuse_suffix(path)))
+    return Scan(tuple(_each_once(found)), tuple(refused))
+
+
+def _scan_folder(folder: Path, found: list[Path], refused: list[Refusal]) -> None:
+    before = len(found) + len(refused)
+    for path in sorted(_walk(folder, set(), refused)):
+        suffix = path.suffix.lower()
+        if suffix in READABLE:
+            found.append(path)
+        elif suffix in PICKLES:
+            refused.append(_refusal(path, refuse_pickle(path)))
+    if len(found) + len(refused) == before:
+        refused.append(
+            Refusal(
+                folder,
+                f"{shown(folder)}: expected LoRA files (.safetensors), found none",
+                "name the folder that holds the files",
+            )
+        )
+
+
+def _walk(
+    folder: Path, seen: set[tuple[int, int]], refused: list[Refusal]
+) -> Iterator[Path]:
+    """All files below, hidden ones excepted; a folder already seen is not entered."""
+    try:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        reason = clean(error.strerror or type(error).__name__, 80)
+        refused.append(Refusal(folder, f"{shown(folder)}: cannot be listed: {reason}"))
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), seen, refused)
+        elif entry.is_file():
+            yield Path(entry.path)
+
+
+def _each_once(paths: Iterable[Path]) -> list[Path]:
+    """The files by path, each (device, inode) once; a real file goes before a link."""
+    chosen: dict[tuple[int, int], Path] = {}
+    for path in sorted(set(paths), key=lambda path: (path.is_symlink(), path)):
+        status = path.stat()
+        chosen.setdefault((status.st_dev, status.st_ino), path)
+    return sorted(chosen.values())
+
+
+def _refusal(path: Path, error: FormatError) -> Refusal:
+    return Refusal(path, error.message, error.hint)

@@ -1,0 +1,53 @@
+"""The configuration of a PEFT adapter: a file beside the weights, or metadata in them.
+
+PEFT keeps alpha, rsLoRA and the base model's name in `adapter_config.json`; diffusers
+writes the same fields, prefixed with the component (`unet.lora_alpha`), into the
+metadata entry `lora_adapter_metadata`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from lorajax.errors import FormatError
+from lorajax.formats.text import clean, shown
+
+CONFIG_NAME = "adapter_config.json"
+MAX_CONFIG = 4 * 2**20
+
+
+def read_peft_config(path: Path, metadata: Mapping[str, str]) -> dict | None:
+    """The PEFT configuration that belongs to the weights at `path`, if there is one.
+
+    Raises:
+      FormatError: if `adapter_config.json` lies beside the weights and is unreadable.
+        Unreadable metadata counts as absent: the trainer's own file is a promise,
+        metadata are not.
+    """
+    beside = path.with_name(CONFIG_NAME)
+    if path.name.startswith("adapter_model") and beside.is_file():
+        return _read_json(beside)
+    try:
+        inside = json.loads(metadata.get("lora_adapter_metadata", "null")[:MAX_CONFIG])
+    except (ValueError, RecursionError):
+        return None
+    return inside if isinstance(inside, dict) else None
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_CONFIG + 1)
+        if raw.startswith(b"version https://git-lfs"):
+            raise FormatError(
+                f"{shown(path)}: expected JSON, found a Git-LFS pointer",
+                "fetch the file itself with: git lfs pull",
+            )
+        parsed = json.loads(raw.decode("utf-8")) if len(raw) <= MAX_CONFIG else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise FormatError(
+            f"{shown(path)}: expected JSON, found none ({clean(str(error), 80)})"
+        ) from error
+    if not isinstance(parsed, dict):
+        raise FormatError(f"{shown(path)}: expected a JSON object of at most 4 MiB")
+    return parsed

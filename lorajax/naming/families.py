@@ -1,0 +1,75 @@
+"""Families of adapters that are not plain LoRA: recognised, named and refused.
+
+Each name tells whose invention it is, so that a person can find it again. The tensor
+names are those of LyCORIS 4.1, PEFT 0.21, kohya sd-scripts and ComfyUI.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from lorajax.errors import NamingError
+
+_ENDINGS = {
+    "LoHa (LyCORIS)": r"hada_(?:w[12]_[ab]|t[12])",
+    "LoKr (LyCORIS)": r"lokr_(?:w[12](?:_[ab])?|t[12])",
+    "OFT (orthogonal fine-tuning)": r"(?:oft_blocks|oft_[rR](?:\.[^.]+)*|rescale)",
+    "BOFT (PEFT)": r"boft_[Rs](?:\.[^.]+)*",
+    "(IA)3": r"(?:on_input|ia3_l(?:\.[^.]+)*)",
+    "GLoRA (LyCORIS)": r"(?:a1|a2|b1|b2|bm)\.weight",
+    "DoRA": r"(?:dora_scale|lora_magnitude_vector(?:\.[^.]+)*|magnitude)",
+    "AdaLoRA (PEFT)": r"(?:lora_E|ranknum)(?:\.[^.]+)*",
+    "Tucker-decomposed LoRA (LyCORIS)": r"lora_mid\.weight",
+    "full difference (LyCORIS)": r"(?:diff|diff_b|w_norm|b_norm)",
+    "replaced weights (ComfyUI)": r"(?:set_weight|reshape_weight)",
+    "T-LoRA": r"(?:lambda_layer|(?:q_layer|p_layer)\.weight)",
+    "LoRA-XS": r"default_lora_latent_mapping\.weight",
+    "VeRA (PEFT)": r"(?:vera_lambda_[bd]|vera_[AB])(?:\.[^.]+)*",
+    "RandLoRA (PEFT)": r"randlora_\w+(?:\.[^.]+)*",
+    "FourierFT (PEFT)": r"fourierft_spectrum(?:\.[^.]+)*",
+    "WaveFT (PEFT)": r"waveft_spectrum(?:\.[^.]+)*",
+    "VB-LoRA (PEFT)": r"vblora_\w+(?:\.[^.]+)*",
+    "UniLoRA (PEFT)": r"unilora_\w+(?:\.[^.]+)*",
+    "C3A (PEFT)": r"c3a_kernel(?:\.[^.]+)*",
+    "GraLoRA (PEFT)": r"gralora_\w+(?:\.[^.]+)*",
+    "MiSS (PEFT)": r"(?:miss|bone)_block(?:\.[^.]+)*",
+    "SHiRA (PEFT)": r"shira_\w+(?:\.[^.]+)*",
+    "DeLoRA (PEFT)": r"delora_\w+(?:\.[^.]+)*",
+    "HiRA (PEFT)": r"hira_\w+(?:\.[^.]+)*",
+    "HRA (PEFT)": r"hra_u(?:\.[^.]+)*",
+    "RoAd (PEFT)": r"road_(?:theta|alpha)(?:\.[^.]+)*",
+}
+FAMILIES: dict[str, re.Pattern[str]] = {
+    family: re.compile(rf"(?:.+\.)?{ending}") for family, ending in _ENDINGS.items()
+} | {"SuperLoRA": re.compile(r"superlora\.g\d+\..+")}
+
+# Initialisations of PEFT that move part of the base weights into the adapter: what
+# the file holds is not the update until it has been converted.
+_MOVES_BASE = re.compile(r"pissa.*|olora|corda|lora_ga")
+
+
+def refuse_families(families: Mapping[str, Iterable[str]]) -> None:
+    """Raise for tensors of a family that cannot be read yet."""
+    if families:
+        raise NamingError(
+            f"expected plain LoRA, found {' with '.join(families)}, "
+            "which is recognised but not supported yet",
+            "only low-rank pairs (up, down) can be read now",
+        )
+
+
+def refuse_peft_type(config: Mapping[str, object] | None) -> None:
+    """Raise for a PEFT configuration whose tensors do not say what they mean."""
+    config = config or {}
+    kind = config.get("peft_type")
+    if isinstance(kind, str) and kind.upper() not in ("LORA", ""):
+        refuse_families({f"{kind[:40]} (PEFT)": ()})
+    for field in ("use_dora", "use_qalora"):
+        if config.get(field) is True:
+            refuse_families({{"use_dora": "DoRA", "use_qalora": "QALoRA"}[field]: ()})
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and _MOVES_BASE.fullmatch(start.lower()):
+        raise NamingError(
+            f"expected an update of the base weights, found one started by {start[:40]}"
+            ", which also holds a part of the base model",
+            "save it with path_initial_model_for_weight_conversion",
+        )

@@ -1,0 +1,119 @@
+"""Raw tensor names and shapes → the canonical modules of a base model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lorajax.errors import NamingError
+from lorajax.naming.bases import table_of
+from lorajax.naming.detect import Detection, detect
+from lorajax.naming.dialects import SortedKeys, sort_keys
+from lorajax.naming.families import refuse_families, refuse_peft_type
+from lorajax.naming.indexed import name_indexed
+from lorajax.naming.shapes import Shape
+from lorajax.naming.strangers import not_a_lora
+
+_SGM_BLOCKS = ("input_blocks", "output_blocks", "middle_block")
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What every tensor of a file is.
+
+    Attributes:
+      base_model: one of `BASE_MODELS`.
+      evidence: why this base model, in words.
+      format: the trainer's dialect.
+      family: the kind of update (`lora`).
+      modules: canonical module → role (`up`, `down`, `alpha`) → raw key, in the
+        order of the base model's table.
+      raw_modules: canonical module → the trainer's own name of it.
+      unmapped: raw modules that the base model's table does not hold.
+      side: raw keys of full weights, biases and embeddings.
+      warnings: what a person should know, one line each.
+    """
+
+    base_model: str
+    evidence: str
+    format: str
+    family: str
+    modules: dict[str, dict[str, str]]
+    raw_modules: dict[str, str]
+    unmapped: tuple[str, ...] = ()
+    side: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def resolve(
+    tensors: Mapping[str, Shape],
+    metadata: Mapping[str, str] | None = None,
+    peft_config: Mapping[str, object] | None = None,
+) -> Naming:
+    """Name every tensor of a file and detect its base model.
+
+    Args:
+      tensors: raw key → shape.
+      metadata: the file's own text; it breaks ties and is checked, never trusted.
+      peft_config: the fields of `adapter_config.json`, if there is one.
+
+    Raises:
+      NamingError: for a family or a base model that is not supported, and for a file
+        that is no LoRA, each by its name.
+    """
+    metadata = metadata or {}
+    keys = sort_keys(tensors, metadata)
+    refuse_families(keys.families)
+    refuse_peft_type(peft_config)
+    if not keys.dialects:
+        raise not_a_lora(tensors)
+    _refuse_strange_keys(keys)
+    modules: Mapping[str, Mapping[str, str]] = keys.modules
+    if "cloneofsimo" in keys.dialects:
+        modules = name_indexed(modules, tensors, metadata)
+    found = detect(modules, tensors, metadata, peft_config)
+    raw_of = _one_raw_each(found)
+    ordered = sorted(raw_of, key=table_of(found.base_model).positions.__getitem__)
+    chosen = set(raw_of.values())
+    return Naming(
+        base_model=found.base_model,
+        evidence=found.evidence,
+        format=max(keys.dialects, key=keys.dialects.__getitem__),
+        family="lora",
+        modules={name: dict(modules[raw_of[name]]) for name in ordered},
+        raw_modules={name: raw_of[name] for name in ordered},
+        unmapped=tuple(raw for raw in modules if raw not in chosen),
+        side=tuple(keys.side),
+        warnings=found.warnings,
+    )
+
+
+def _refuse_strange_keys(keys: SortedKeys) -> None:
+    """Unread tensors could belong to an update, so they are never passed over."""
+    if strange := [*keys.unknown, *keys.ambiguous]:
+        shown = ", ".join(repr(name[:80]) for name in strange[:3])
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        raise NamingError(
+            f"expected LoRA tensor names, found {len(strange)} that mean nothing or "
+            f"two things: {shown}{more}",
+            "say which trainer wrote the file, so that its names can be added",
+        )
+
+
+def _one_raw_each(found: Detection) -> dict[str, str]:
+    """Canonical → raw module; of two spellings of one module sgm's is dropped.
+
+    Some SDXL files carry the same update under diffusers and sgm names.
+    """
+    raw_of: dict[str, str] = {}
+    for raw, name in found.names.items():
+        other = raw_of.get(name)
+        if other is None or _is_sgm(other):
+            raw_of[name] = raw
+        elif not _is_sgm(raw):
+            raise NamingError(
+                f"expected one update for {name}, found {other[:80]!r} and {raw[:80]!r}"
+            )
+    return raw_of
+
+
+def _is_sgm(raw: str) -> bool:
+    return any(block in raw for block in _SGM_BLOCKS)
