@@ -1,7 +1,7 @@
 """Named tensors → `Adapter`: for each canonical module its update, ready for algebra.
 
-The factors are read in one pass over the file, become float32 as they are read, and
-are checked on the way: every refusal names the module or tensor it found wrong.
+The factors are read in one pass over the file and checked before anything is computed:
+every refusal names the module or tensor it found wrong.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from lorajax.adapters.checks import check_finite, check_pair, check_work
 from lorajax.adapters.interface import Update
 from lorajax.adapters.low_rank import LowRankUpdate
 from lorajax.adapters.scaling import alpha_scale, peft_scale
 from lorajax.errors import AdapterError, LorajaxError
+from lorajax.formats.dtypes import DTYPES, to_float32
 from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
 from lorajax.formats.scan import lora_name
 from lorajax.formats.text import listed, shown
@@ -95,8 +96,9 @@ def build_adapter(file: TensorFile, naming: Naming) -> Adapter:
         check_pair(file, module, roles)
     check_work(file, naming.modules)
     wanted = {key for roles in naming.modules.values() for key in roles.values()}
-    arrays, content_key = file.read_float32(wanted)
+    arrays, content_key = file.read_hashed(wanted)
     for name, array in arrays.items():
+        arrays[name] = array = _kept(array)
         check_finite(name, array)
     warnings = list(naming.warnings)
     updates = {
@@ -151,6 +153,12 @@ def _update(
     else:
         scale = 1.0
     return LowRankUpdate(up, down, scale)
+
+
+def _kept(array: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Half precision and float32 stay as they are, all else becomes float32."""
+    kept = array.dtype in (DTYPES["F16"], DTYPES["BF16"])
+    return array if kept else to_float32(array)
 
 
 def _scalar(module: str, alpha: Float[np.ndarray, "..."]) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lorajax.errors import AdapterError
-from lorajax.formats.dtypes import FLOATS
+from lorajax.formats.dtypes import FLOATS, count_not_finite
 from lorajax.formats.safetensors_file import TensorFile
 from lorajax.formats.text import clean
 
@@ -61,12 +61,8 @@ def check_work(file: TensorFile, modules: Mapping[str, Mapping[str, str]]) -> No
 
 
 def check_finite(name: str, array: Float[np.ndarray, "..."]) -> None:
-    # The dot product with itself is NaN or Inf if any number is: one fast pass. It
-    # also overflows for huge finite numbers, so only a count decides.
-    if math.isfinite(np.vdot(array, array)):
-        return
-    wrong = array.size - int(np.count_nonzero(np.isfinite(array)))
-    if wrong:
+    """No number of the tensor is NaN or Inf."""
+    if wrong := count_not_finite(array):
         raise AdapterError(
             f"expected finite weights, found {wrong:,} NaN or Inf of {array.size:,} "
             f"in {clean(name, 120)!r}",

@@ -1,79 +1,94 @@
 """Plain LoRA: ΔW = scale · up @ down. Convolutions come flattened, `in` = in·kh·kw."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
+from lorajax.formats.dtypes import to_float32
+
 
 @dataclass(frozen=True, eq=False)
 class LowRankUpdate:
-    """A low-rank update, in the dtype of its factors (float32 or float64).
+    """A low-rank update.
+
+    Factors are kept as the file has them and become float32 only while they are used:
+    half precision takes half the memory, and converting in the processor's cache is
+    cheaper than writing everything out first. float64 stays float64.
 
     Attributes:
-      up: `[out, rank]`.
-      down: `[rank, in]`.
+      stored_up: `[out, rank]`.
+      stored_down: `[rank, in]`.
       scale: alpha / rank.
     """
 
-    up: Float[np.ndarray, "out rank"]
-    down: Float[np.ndarray, "rank in_"]
+    stored_up: Float[np.ndarray, "out rank"]
+    stored_down: Float[np.ndarray, "rank in_"]
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.up.ndim != 2 or self.down.ndim != 2:
+        up, down = self.stored_up.shape, self.stored_down.shape
+        if len(up) != 2 or len(down) != 2 or up[1] != down[0]:
             raise ValueError(
-                f"factors are matrices, got {self.up.shape} and {self.down.shape}"
-            )
-        if self.up.shape[1] != self.down.shape[0]:
-            raise ValueError(
-                f"ranks differ: up has {self.up.shape[1]}, down {self.down.shape[0]}"
+                f"expected up [out, rank] and down [rank, in], got {up} and {down}"
             )
 
     @property
+    def up(self) -> Float[np.ndarray, "out rank"]:
+        """`[out, rank]` in float32 or float64, without the scale."""
+        return _computable(self.stored_up)
+
+    @property
+    def down(self) -> Float[np.ndarray, "rank in_"]:
+        """`[rank, in]` in float32 or float64."""
+        return _computable(self.stored_down)
+
+    @property
     def shape(self) -> tuple[int, int]:
-        return self.up.shape[0], self.down.shape[1]
+        return self.stored_up.shape[0], self.stored_down.shape[1]
 
     @property
     def rank(self) -> int:
         """The number of factor pairs; the rank of ΔW may be lower."""
-        return self.down.shape[0]
-
-    @cached_property
-    def scaled_up(self) -> Float[np.ndarray, "out rank"]:
-        """`up` with the scale multiplied in."""
-        return (
-            self.up if self.scale == 1.0 else self.up * self.up.dtype.type(self.scale)
-        )
+        return self.stored_down.shape[0]
 
     def matmul(self, x: Float[np.ndarray, "in_ k"]) -> Float[np.ndarray, "out k"]:
-        return self.scaled_up @ (self.down @ x)
+        return self.up @ self._scaled(self.down @ x)
 
     def rmatmul(self, x: Float[np.ndarray, "out k"]) -> Float[np.ndarray, "in_ k"]:
-        return self.down.T @ (self.scaled_up.T @ x)
+        return self.down.T @ self._scaled(self.up.T @ x)
 
     def rows(self, start: int, stop: int) -> "LowRankUpdate":
-        return LowRankUpdate(self.up[start:stop], self.down, self.scale)
+        return LowRankUpdate(self.stored_up[start:stop], self.stored_down, self.scale)
 
     def squared_norm(self) -> float:
         """tr((upᵀup)(down downᵀ)) · scale²; never below 0 by rounding."""
-        gram = (self.up.T @ self.up).astype(np.float64)
-        total = np.sum(gram * (self.down @ self.down.T))
+        up, down = self.up, self.down
+        total = np.sum((up.T @ up).astype(np.float64) * (down @ down.T))
         return max(float(total) * self.scale**2, 0.0)
 
     def factors(
         self,
     ) -> tuple[Float[np.ndarray, "out rank"], Float[np.ndarray, "rank in_"]]:
-        return self.scaled_up, self.down
+        return self._scaled(self.up), self.down
 
     def dense(self) -> Float[np.ndarray, "out in_"]:
-        return self.scaled_up @ self.down
+        up, down = self.factors()
+        return up @ down
 
     def is_zero(self) -> bool:
         """Whether ΔW vanishes because every pair has a zero half."""
+        up, down = self.stored_up, self.stored_down
+        if self.scale == 0.0:
+            return True
         # The first entries decide for nearly every trained module.
-        if np.any((self.up[0] != 0) & (self.down[:, 0] != 0)):
-            return self.scale == 0.0
-        live = self.up.any(axis=0) & self.down.any(axis=1)
-        return self.scale == 0.0 or not live.any()
+        if np.any((up[0] != 0) & (down[:, 0] != 0)):
+            return False
+        return not np.any((up != 0).any(axis=0) & (down != 0).any(axis=1))
+
+    def _scaled(self, x: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
+        return x if self.scale == 1.0 else x * x.dtype.type(self.scale)
+
+
+def _computable(array: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
+    return array if array.dtype == np.float64 else to_float32(array)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import blake3
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 
 from lorajax.errors import FormatError
-from lorajax.formats.dtypes import DTYPES, to_float32
+from lorajax.formats.dtypes import DTYPES
 from lorajax.formats.header import MAX_HEADER, TensorInfo, parse_header
 from lorajax.formats.refusals import READABLE, known_impostor, refuse_suffix
 from lorajax.formats.sidecar import read_peft_config
@@ -66,16 +66,16 @@ class TensorFile:
                 if name in wanted:
                     yield name, self._tensor(file, info)
 
-    def read_float32(
+    def read_hashed(
         self, names: Collection[str]
-    ) -> tuple[dict[str, Float[np.ndarray, "..."]], str]:
-        """These tensors in float32 and the content key, in one pass over the bytes."""
+    ) -> tuple[dict[str, Shaped[np.ndarray, "..."]], str]:
+        """These tensors and the content key, in one pass over the bytes."""
         arrays = {}
         hasher = blake3.blake3()
         for name, array in self.read_many():
             hasher.update(_bytes_of(array))
             if name in names:
-                arrays[name] = to_float32(array)
+                arrays[name] = array
         return arrays, hasher.hexdigest()
 
     def content_key(self) -> str:
