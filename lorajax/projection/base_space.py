@@ -13,8 +13,8 @@ from lorajax.projection.signs import sign_matrix
 from lorajax.projection.sketch import sketch_adapter
 
 VERSION = "base-space-1"
-SIDE = 16
-WIDTH = 256
+SIDE = 8
+WIDTH = 1024
 
 
 def base_space_vector(adapter: Adapter) -> Float[np.ndarray, " e"]:

@@ -1,0 +1,32 @@
+"""lorajax knows a LoRA by its weights alone.
+
+    import lorajax
+
+    bundle = lorajax.load("my-bundle")
+    vectors = bundle.embed(["ink.safetensors", "pastel.safetensors"])
+
+Everything else is reached by the commands `lorajax` and `lorajax-tui`, or by
+`lorajax.service`. Importing this package imports nothing heavy.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lorajax.export.bundle import Bundle
+
+__version__ = "0.1.0"
+
+
+def load(bundle: str | Path) -> "Bundle":
+    """Opens a bundle that `lorajax export` wrote.
+
+    Raises:
+      CheckpointError: where there is none, it is damaged, or of another version.
+    """
+    from lorajax.service.compute import prepare_jax
+
+    prepare_jax()
+    from lorajax.export.bundle import load_bundle
+
+    return load_bundle(bundle)

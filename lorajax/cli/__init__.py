@@ -1,0 +1,44 @@
+"""The command `lorajax`; every subcommand calls the service and prints its answer."""
+
+from typing import Annotated
+
+import typer
+
+from lorajax import __version__
+from lorajax.cli import collection, training, zoo
+
+app = typer.Typer(
+    help="Know any LoRA by its weights: search, compare and embed collections.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(training.train)
+app.command()(training.evaluate)
+app.command()(training.export)
+app.command()(collection.inspect)
+app.command()(collection.index)
+app.command()(collection.search)
+app.command()(collection.embed)
+app.add_typer(zoo.app, name="zoo")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def callback(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Know any LoRA by its weights: search, compare and embed collections."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,174 @@
+"""`lorajax inspect`, `index`, `search` and `embed`: a collection by its weights."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lorajax.cli.output import (
+    failing_politely,
+    note,
+    print_json,
+    print_table,
+    say,
+    showing_progress,
+    stderr,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+LibraryOption = Annotated[
+    Path | None,
+    typer.Option("--library", help="Library to use; default: your own."),
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option("--model", help="Bundle to embed with; default: the base space."),
+]
+MAX_REFUSALS = 20
+
+
+def inspect(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
+    as_json: Json = False,
+) -> None:
+    """Tell what a file is: format, base model, modules, rank, hashes, warnings."""
+    from lorajax.service import inspecting
+
+    with failing_politely():
+        found, refused = inspecting.inspect(files)
+    if as_json:
+        print_json(found)
+    else:
+        for facts in found:
+            _print_facts(facts)
+    _print_refused(refused)
+    if refused:
+        raise typer.Exit(1)
+
+
+def index(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...")],
+    model: ModelOption = None,
+    library: LibraryOption = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Embed every file again.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 if any file was refused.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read folders of LoRAs into the library; unchanged files are not read again."""
+    from lorajax.service import documents
+    from lorajax.service import library as service
+
+    with failing_politely(), showing_progress() as on_progress:
+        report = service.index_folders(folders, library, model, refit, on_progress)
+    document = documents.report_document(report, library)
+    if as_json:
+        print_json(document)
+    else:
+        _print_report(document)
+    readable = document["readable"]
+    if (strict and report.refused) or (not readable and report.refused):
+        raise typer.Exit(1)
+
+
+def search(
+    query: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
+    library: LibraryOption = None,
+    model: ModelOption = None,
+    as_json: Json = False,
+) -> None:
+    """Find the LoRAs most like one of the library, or like any file."""
+    from lorajax.service import documents
+    from lorajax.service import library as service
+
+    with failing_politely():
+        matches = service.neighbours(library, query, k, model)
+    document = documents.matches_document(matches)
+    if as_json:
+        print_json(document)
+        return
+    say(f"Nearest to {document['query']}, in {document['space']}:", "bold")
+    rows = [
+        [str(m["rank"]), f"{m['similarity']:.3f}", m["name"], m["tier"], m["path"]]
+        for m in document["matches"]
+    ]
+    print_table(
+        ["#", "similarity", "name", "tier", "path"], rows, {"#", "similarity"}
+    )
+
+
+def embed(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...")],
+    out: Annotated[Path, typer.Option("--out", help="X.npz, X.parquet or X.csv.")],
+    model: ModelOption = None,
+    as_json: Json = False,
+) -> None:
+    """Write the vectors of LoRA files, for anything else."""
+    from lorajax.service import embedding
+
+    with failing_politely(), showing_progress() as on_progress:
+        embedded = embedding.embed(paths, model, on_progress)
+        embedding.write_vectors(embedded, out)
+    count, width = embedded.vectors.shape
+    if as_json:
+        document = {"out": str(out), "count": count, "width": width}
+        print_json({**document, "refused": list(embedded.refused)})
+    else:
+        say(f"wrote {count} vectors of {width} numbers to {out}")
+    _print_refused(embedded.refused)
+    named = {str(path) for path in paths}
+    if any(refusal["path"] in named for refusal in embedded.refused):
+        raise typer.Exit(1)
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    modules, rank = facts["modules"], facts["rank"]
+    say(facts["name"], "bold")
+    ranks = str(rank["min"])
+    if rank["min"] != rank["max"]:
+        ranks = f"{rank['min']} to {rank['max']}, median {rank['median']:g}"
+    rows = [
+        ["file", facts["path"]],
+        ["base model", f"{facts['base_model']}  ({facts['evidence']})"],
+        ["format", f"{facts['format']}, {facts['family']}, tier {facts['tier']}"],
+        [
+            "modules",
+            f"{modules['mapped']} of {modules['total']} mapped, "
+            f"{modules['dead']} dead, {len(facts['side'])} side tensors",
+        ],
+        ["rank", ranks],
+        ["dtype", facts["dtype"]],
+        ["norm", f"{facts['norm']:.4g}"],
+        ["content key", facts["content_key"]],
+        ["SHA-256", facts["file_sha256"]],
+        *(["warning", warning] for warning in facts["warnings"]),
+    ]
+    print_table(["", " "], [["  " + head, value] for head, value in rows], set())
+
+
+def _print_report(document: dict[str, Any]) -> None:
+    counts = ("added", "updated", "unchanged", "moved", "copies", "missing")
+    told = ", ".join(f"{document[name]} {name}" for name in counts if document[name])
+    say(f"{document['library']}: {told or 'nothing new'}")
+    for base, count in document["base_models"].items():
+        say(f"  {count} of {base}")
+    _print_refused(document["refused"])
+    if document["readable"]:
+        note("next: lorajax search NAME, or browse with lorajax-tui")
+
+
+def _print_refused(refused: Any) -> None:
+    for refusal in list(refused)[:MAX_REFUSALS]:
+        where = refusal["path"]
+        reason = refusal["reason"]
+        said = reason if reason.startswith(where) else f"{where}: {reason}"
+        note(f"refused {said}", "red")
+        if refusal.get("hint"):
+            note(f"        {refusal['hint']}")
+    if len(refused) > MAX_REFUSALS:
+        note(f"… and {len(refused) - MAX_REFUSALS} more refused", "red")
+    stderr.file.flush()

@@ -1,0 +1,117 @@
+"""What commands print: results on standard output, everything else on standard error."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from lorajax.errors import LorajaxError
+from lorajax.service.progress import OnProgress, at_most_every, progress_line
+from lorajax.service.progress import Progress as Event
+
+PLAIN_LINE_SECONDS = 5.0
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+
+def say(text: str, style: str = "") -> None:
+    """Prints a line of text as it is: markup in untrusted names stays inert."""
+    stdout.print(Text(text, style))
+
+
+def note(text: str, style: str = "dim") -> None:
+    """Prints a line beside the result, on standard error."""
+    stderr.print(Text(text, style), soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """The one JSON document of a `--json` command."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(columns: list[str], rows: list[list[str]], numbers: set[str]) -> None:
+    """A table whose cells are plain text; `numbers` are aligned to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(
+            column,
+            justify="right" if column in numbers else "left",
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    stdout.print(table)
+
+
+@contextmanager
+def failing_politely() -> Iterator[None]:
+    """Errors for people become one line each and exit code 1."""
+    try:
+        yield
+    except LorajaxError as error:
+        stderr.print(Text(f"error: {error.message}", "bold red"), soft_wrap=True)
+        if error.hint:
+            stderr.print(Text(f"hint:  {error.hint}"), soft_wrap=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        note("interrupted", "bold red")
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def showing_progress() -> Iterator[OnProgress]:
+    """A bar with count, rate and time left on a terminal, plain lines elsewhere."""
+    if not stderr.is_terminal:
+        yield at_most_every(PLAIN_LINE_SECONDS, _print_line)
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=stderr,
+        transient=False,
+    ) as bars:
+        yield _bar_updater(bars)
+
+
+def _print_line(event: Event) -> None:
+    print(progress_line(event), file=sys.stderr, flush=True)
+
+
+def _bar_updater(bars: Progress) -> Callable[[Event], None]:
+    tasks: dict[str, Any] = {}
+
+    def update(event: Event) -> None:
+        if not event.total or (event.total == 1 and event.note):
+            bars.print(Text(f"{event.stage}  {event.note}".rstrip(), "dim"))
+            return
+        if event.stage not in tasks:
+            tasks[event.stage] = bars.add_task(
+                event.stage, total=event.total, note="", rate=""
+            )
+        task = tasks[event.stage]
+        speed = bars.tasks[bars.task_ids.index(task)].speed
+        rate = f"{speed:.1f}/s" if speed else ""
+        bars.update(
+            task, completed=event.done, total=event.total, note=event.note, rate=rate
+        )
+
+    return update

@@ -1,0 +1,152 @@
+"""A bundle: everything that inference needs, in one folder.
+
+`config.json` lists the base models; `bases/<base>/` holds the basis and the encoder of
+each; `README.md` is the model card.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from lorajax.adapters.adapter import Adapter, read_adapter
+from lorajax.errors import CheckpointError
+from lorajax.export.card import model_card
+from lorajax.export.model import BASIS_FILE, ENCODER_FILE, Model, load_model
+
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Models by base model; vectors of different base models are never compared."""
+
+    path: Path
+    models: Mapping[str, Model]
+
+    def space(self, base_model: str) -> str | None:
+        """The space of a base model's vectors, None where the bundle has none."""
+        model = self.models.get(base_model)
+        return model.space if model else None
+
+    def embed_adapter(self, adapter: Adapter) -> Float[np.ndarray, " e"]:
+        """The unit vector of a LoRA that was read already."""
+        model = self.models.get(adapter.base_model)
+        if model is None:
+            raise CheckpointError(
+                f"{adapter.name}: this bundle embeds {', '.join(self.models)}, "
+                f"found a LoRA of {adapter.base_model}",
+                "leave out --model to use the base space",
+            )
+        return model.embed(adapter)
+
+    def embed(self, paths: Iterable[str | Path]) -> Float[np.ndarray, "b e"]:
+        """Unit vectors of LoRA files, in their order.
+
+        Raises:
+          LorajaxError: for the first file that cannot be read or embedded.
+        """
+        return np.stack([self.embed_adapter(read_adapter(Path(p))) for p in paths])
+
+
+def write_bundle(run: Path, folder: Path) -> Path:
+    """Exports a finished run.
+
+    Raises:
+      CheckpointError: where the run has not finished, or the folder holds something
+        else than a bundle.
+    """
+    results = read_results(run)
+    model = load_model(run)
+    if folder.exists() and any(folder.iterdir()) and not _is_bundle(folder):
+        raise CheckpointError(
+            f"{folder}: expected an empty folder or an older bundle, found other files",
+            "export to another folder",
+        )
+    place = folder / "bases" / model.base_model
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for name in (BASIS_FILE, ENCODER_FILE):
+            shutil.copyfile(run / name, place / name)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written: {error}") from error
+    document = {
+        "lorajax_bundle": VERSION,
+        "trained": results["trained"],
+        "bases": {model.base_model: _facts(model)},
+    }
+    (folder / "README.md").write_text(model_card(model, results), encoding="utf-8")
+    _replace_json(folder / "config.json", document)
+    return folder
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """Opens a bundle.
+
+    Raises:
+      CheckpointError: where there is none, it is damaged, or of another version.
+    """
+    folder = Path(folder)
+    file = folder / "config.json"
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        version, bases = document["lorajax_bundle"], document["bases"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder}: expected a bundle with a config.json, found none that is readable",
+            "make one with 'lorajax export RUN DIR'",
+        ) from error
+    if version != VERSION:
+        raise CheckpointError(
+            f"{folder}: expected a bundle of version {VERSION}, found version {version}",
+            "export it again with this version of lorajax",
+        )
+    models = {base: load_model(folder / "bases" / base) for base in bases}
+    for base, model in models.items():
+        if model.encoder.hash() != bases[base]["encoder_hash"]:
+            raise CheckpointError(
+                f"{folder}: config.json names encoder {bases[base]['encoder_hash']} for "
+                f"{base}, found {model.encoder.hash()}",
+                "export the bundle again from its run",
+            )
+    return Bundle(folder, models)
+
+
+def read_results(run: Path) -> dict[str, Any]:
+    """`results.json` of a finished run."""
+    try:
+        return json.loads((run / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{run}: expected a finished run with a results.json",
+            "finish it with: python -m lorajax.train "
+            f"{run / 'config.yaml'} run.resume=true",
+        ) from error
+
+
+def _is_bundle(folder: Path) -> bool:
+    return (folder / "config.json").exists() and (folder / "bases").is_dir()
+
+
+def _facts(model: Model) -> dict[str, Any]:
+    facts = model.basis.facts
+    return {
+        "basis_hash": model.basis.hash(),
+        "encoder_hash": model.encoder.hash(),
+        "projection": facts.kind,
+        "modules": len(facts.modules),
+        "components": facts.width,
+        "embedding": model.encoder.settings.width,
+    }
+
+
+def _replace_json(path: Path, document: Any) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

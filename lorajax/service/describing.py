@@ -1,0 +1,50 @@
+"""One file, read once: its facts for the library, and its update to embed."""
+
+import math
+import statistics
+from pathlib import Path
+
+from lorajax.adapters.adapter import Adapter, name_and_build
+from lorajax.dataset.tags import read_tags
+from lorajax.formats.safetensors_file import open_tensor_file
+from lorajax.library.entry import Facts
+from lorajax.library.indexing import Description
+
+MAX_TAGS = 64
+
+
+def describe(path: Path) -> Description:
+    """Reads a file.
+
+    Raises:
+      LorajaxError: naming the file, what was expected and what was found.
+    """
+    file = open_tensor_file(path)
+    adapter = name_and_build(file)
+    tags = read_tags(file)
+    often = sorted(tags, key=lambda tag: (-tags[tag], tag))[:MAX_TAGS]
+    return Description(adapter.content_key, _facts(adapter, tuple(often)), adapter)
+
+
+def _facts(adapter: Adapter, tags: tuple[str, ...]) -> Facts:
+    ranks = list(adapter.ranks.values())
+    mapped = len(adapter.updates) + len(adapter.dead)
+    squared = sum(update.squared_norm() for update in adapter.updates.values())
+    return Facts(
+        name=adapter.name,
+        base_model=adapter.base_model,
+        family=adapter.family,
+        format=adapter.format,
+        tier=adapter.tier,
+        dtype=adapter.dtype,
+        rank_min=min(ranks),
+        rank_median=float(statistics.median(ranks)),
+        rank_max=max(ranks),
+        modules_mapped=mapped,
+        modules_total=mapped + len(adapter.unmapped),
+        unmapped=len(adapter.unmapped),
+        dead=len(adapter.dead),
+        norm=math.sqrt(squared),
+        warnings=adapter.warnings,
+        tags=tags,
+    )

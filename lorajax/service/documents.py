@@ -1,0 +1,39 @@
+"""Results of the library as plain documents, in the shape that scripts rely on."""
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lorajax.service.library import IndexReport, Matches, entries, library_path
+
+
+def report_document(report: IndexReport, library: Path | None) -> dict[str, Any]:
+    """What an indexing run did, and what the library holds now."""
+    present = [entry for entry in entries(library) if not entry.missing]
+    bases = Counter(entry.facts.base_model for entry in present)
+    return {
+        "library": str(library_path(library)),
+        **asdict(report),
+        "readable": len(present),
+        "base_models": dict(bases.most_common()),
+    }
+
+
+def matches_document(matches: Matches) -> dict[str, Any]:
+    """`query`, `space` and `matches[{rank, name, path, similarity, tier}]`."""
+    return {
+        "query": matches.query,
+        "space": matches.space,
+        "searched": matches.searched,
+        "matches": [
+            {
+                "rank": match.rank,
+                "name": match.name,
+                "path": match.path,
+                "similarity": round(match.similarity, 6),
+                "tier": match.tier,
+            }
+            for match in matches.matches
+        ],
+    }

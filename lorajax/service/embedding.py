@@ -1,0 +1,180 @@
+"""Vectors for LoRA files: in a bundle's spaces, or in the base space."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lorajax.errors import LorajaxError
+from lorajax.service.compute import prepare_jax
+from lorajax.service.progress import OnProgress, Progress
+
+if TYPE_CHECKING:
+    from lorajax.export.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class LoraEmbedder:
+    """Embeds in a bundle's space where it knows the base model, else in the base space.
+
+    Attributes:
+      bundle: the bundle's folder name, "" for none.
+    """
+
+    bundle: str
+    _opened: "Bundle | None"
+
+    def space(self, base_model: str) -> str:
+        """The space that a LoRA of this base model is embedded in."""
+        from lorajax.library.spaces import base_space
+
+        known = self._opened.space(base_model) if self._opened else None
+        return known or base_space(base_model)
+
+    def embed(self, adapter: Any) -> np.ndarray:
+        """The unit vector `[e]` of a LoRA that was read."""
+        from lorajax.projection.base_space import base_space_vector
+
+        if self._opened is not None and adapter.base_model in self._opened.models:
+            return self._opened.embed_adapter(adapter)
+        return base_space_vector(adapter)
+
+
+def open_embedder(model: Path | None) -> LoraEmbedder:
+    """An embedder for a bundle, or for the base space where `model` is None."""
+    if model is None:
+        return LoraEmbedder("", None)
+    prepare_jax()
+    from lorajax.export.bundle import load_bundle
+
+    return LoraEmbedder(model.name, load_bundle(model))
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors of files of one space.
+
+    Attributes:
+      refused: path, reason and hint of files that could not be embedded.
+    """
+
+    names: tuple[str, ...]
+    paths: tuple[str, ...]
+    spaces: tuple[str, ...]
+    vectors: np.ndarray
+    refused: tuple[dict[str, str], ...]
+
+
+def embed(
+    paths: Sequence[Path],
+    model: Path | None = None,
+    on_progress: OnProgress = lambda progress: None,
+) -> Embedded:
+    """Embeds LoRA files and folders of them; refused files are listed.
+
+    Raises:
+      LorajaxError: where no file could be embedded, or they are of several widths.
+    """
+    from lorajax.adapters.adapter import read_adapter
+    from lorajax.formats.scan import scan
+
+    embedder, found = open_embedder(model), scan(paths)
+    rows: list[tuple[str, str, str, np.ndarray]] = []
+    refused = [_refusal(r.path, r.message, r.hint) for r in found.refused]
+    for done, path in enumerate(found.files):
+        try:
+            adapter = read_adapter(path)
+            space = embedder.space(adapter.base_model)
+            rows.append((adapter.name, str(path), space, embedder.embed(adapter)))
+        except LorajaxError as error:
+            refused.append(_refusal(path, error.message, error.hint))
+        on_progress(Progress("embedding", done + 1, len(found.files), path.name))
+    if not rows:
+        first = f", the first: {refused[0]['reason']}" if refused else ""
+        raise LorajaxError(f"none of {len(refused)} files could be embedded{first}")
+    names, places, spaces, vectors = zip(*rows, strict=True)
+    return Embedded(names, places, spaces, _stacked(vectors), tuple(refused))
+
+
+def write_vectors(embedded: Embedded, out: Path) -> None:
+    """Writes names, paths, spaces and vectors as `.npz`, `.parquet` or `.csv`.
+
+    Raises:
+      LorajaxError: for another ending or an unwritable place.
+    """
+    write = WRITERS.get(out.suffix)
+    if write is None:
+        raise LorajaxError(
+            f"{out}: expected an ending of {', '.join(WRITERS)}, found {out.suffix!r}"
+        )
+    try:
+        write(embedded, out)
+    except OSError as error:
+        raise LorajaxError(f"{out}: cannot be written: {error}") from error
+
+
+def _refusal(path: Path, reason: str, hint: str) -> dict[str, str]:
+    return {"path": str(path), "reason": reason, "hint": hint}
+
+
+def _stacked(vectors: Sequence[np.ndarray]) -> np.ndarray:
+    widths = {len(vector) for vector in vectors}
+    if len(widths) > 1:
+        raise LorajaxError(
+            f"these files live in spaces of {len(widths)} widths: {sorted(widths)}",
+            "embed the files of one base model at a time",
+        )
+    return np.stack(vectors)
+
+
+def _write_npz(embedded: Embedded, out: Path) -> None:
+    np.savez(
+        out,
+        names=np.array(embedded.names),
+        paths=np.array(embedded.paths),
+        spaces=np.array(embedded.spaces),
+        vectors=embedded.vectors,
+    )
+
+
+def _table(embedded: Embedded) -> Any:
+    import pyarrow as pa
+
+    width = embedded.vectors.shape[1]
+    flat = pa.array(embedded.vectors.reshape(-1))
+    return pa.table(
+        {
+            "name": embedded.names,
+            "path": embedded.paths,
+            "space": embedded.spaces,
+            "vector": pa.FixedSizeListArray.from_arrays(flat, width),
+        }
+    )
+
+
+def _write_parquet(embedded: Embedded, out: Path) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(_table(embedded), out)
+
+
+def _write_csv(embedded: Embedded, out: Path) -> None:
+    import csv
+
+    with open(out, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        width = embedded.vectors.shape[1]
+        writer.writerow(["name", "path", "space", *(f"v{i}" for i in range(width))])
+        for i, head in enumerate(
+            zip(embedded.names, embedded.paths, embedded.spaces, strict=True)
+        ):
+            writer.writerow([*head, *embedded.vectors[i].tolist()])
+
+
+WRITERS: dict[str, Callable[[Embedded, Path], None]] = {
+    ".npz": _write_npz,
+    ".parquet": _write_parquet,
+    ".csv": _write_csv,
+}

@@ -1,0 +1,66 @@
+"""Which folder a run gets, and whether it may go on in one that exists."""
+
+from pathlib import Path
+
+from lorajax.config import JobSettings, dump_yaml
+from lorajax.errors import CheckpointError
+from lorajax.training.run_dir import RunDir, read_status
+
+
+def open_run(settings: JobSettings, stem: str) -> tuple[RunDir, JobSettings]:
+    """Makes a run's folder, or opens it again to resume.
+
+    Args:
+      stem: the configuration's file name, which names a run without a name.
+
+    Raises:
+      CheckpointError: where the name is taken by another configuration, or the folder
+        cannot be written.
+    """
+    root = Path(settings.run.root)
+    name = settings.run.name or _free_name(root, stem)
+    path = root / name
+    run = settings.run.model_copy(update={"name": name, "resume": False})
+    resolved = settings.model_copy(update={"run": run})
+    if (path / "config.yaml").exists():
+        _check_resumable(path, resolved, settings.run.resume)
+    try:
+        run_dir = RunDir(path)
+        (path / "config.yaml").write_text(dump_yaml(resolved), encoding="utf-8")
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be written: {error.strerror or error}",
+            "choose another place with run.root=FOLDER",
+        ) from error
+    return run_dir, resolved
+
+
+def _free_name(root: Path, stem: str) -> str:
+    """`base`, then `base-2`, `base-3`, …"""
+    name, number = stem, 1
+    while (root / name).exists():
+        number += 1
+        name = f"{stem}-{number}"
+    return name
+
+
+def _check_resumable(path: Path, settings: JobSettings, resume: bool) -> None:
+    status = read_status(path)
+    if status is not None and status.state == "running":
+        raise CheckpointError(
+            f"{path}: process {status.pid} is working on this run",
+            "stop it first, or choose another run.name",
+        )
+    if not resume:
+        state = status.state if status else "unfinished"
+        raise CheckpointError(
+            f"{path}: there is a run of this name already ({state})",
+            "continue it with run.resume=true, or choose another run.name",
+        )
+    before = (path / "config.yaml").read_text(encoding="utf-8")
+    if before != dump_yaml(settings):
+        raise CheckpointError(
+            f"{path}: its configuration differs from the one it is to be resumed with",
+            f"resume with: python -m lorajax.train {path / 'config.yaml'} "
+            "run.resume=true",
+        )

@@ -1,0 +1,49 @@
+"""Being asked to stop: by Ctrl-C, by a signal, or by a file in the run's folder."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+STOP_FILE = "stop"
+SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
+
+
+class StopRequest:
+    """Asked after every small piece of work; a second Ctrl-C ends at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / STOP_FILE
+        self._file.unlink(missing_ok=True)
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked or self._file.exists()
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler."""
+        if self._asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._asked = True
+
+
+@contextmanager
+def listening(folder: Path) -> Iterator[StopRequest]:
+    """Turns signals into a polite request while the body runs.
+
+    Signals reach the main thread only; elsewhere the stop file is the way.
+    """
+    request = StopRequest(folder)
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in SIGNALS:
+            number = getattr(signal, name, None)
+            if number is not None:
+                before[number] = signal.signal(number, request.handle)
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
