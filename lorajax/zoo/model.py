@@ -162,11 +162,11 @@ def _linear(params: Params, name: str, x: Array, lora: Lora | None) -> Array:
         return y
     down, up = lora.factors[name]
     source = _neighbours(x) if wide else x
-    return y + (source @ down.T) @ (lora.scale * up).T
+    return y + (source @ _flat(down).T) @ (lora.scale * up).T
 
 
-def _flat(weight: Array) -> Float[Array, "out in_"]:
-    return weight.reshape(len(weight), -1)
+def _flat(weight: Array | np.ndarray) -> Float[Array, "out in_"]:
+    return jnp.reshape(weight, (len(weight), -1))
 
 
 def _convolve(
