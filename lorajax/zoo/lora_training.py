@@ -142,24 +142,39 @@ def held_out_losses(
 _ADAM = optax.scale_by_adam()
 
 
-def _loss(factors, scale, params, pictures, tokens, key):
-    return flow_loss(params, pictures, tokens, key, Lora(factors, scale))
-
-
-def _train_one(params, lora, moments, training: Training, step, batch_size: int):
+def _train_one(
+    params: Params,
+    lora: Lora,
+    moments: optax.OptState,
+    training: Training,
+    step: Int[Array, ""] | int,
+    batch_size: int,
+) -> tuple[Lora, optax.OptState]:
     """One LoRA's step (no LoRA axis here); after its own length nothing moves."""
     row_key, loss_key = jax.random.split(jax.random.fold_in(training.key, step))
     rows = jax.random.randint(row_key, (batch_size,), 0, training.images)
-    batch = training.pictures[rows], training.tokens[rows]
-    gradient = jax.grad(_loss)(lora.factors, lora.scale, params, *batch, loss_key)
-    update, moments = _ADAM.update(gradient, moments)
+    pictures, tokens = training.pictures[rows], training.tokens[rows]
+
+    def loss(factors: dict[str, Factors]) -> Float[Array, ""]:
+        return flow_loss(params, pictures, tokens, loss_key, Lora(factors, lora.scale))
+
+    update, moments = _ADAM.update(jax.grad(loss)(lora.factors), moments)
     rate = training.learning_rate * (step < training.steps)
     factors = jax.tree.map(lambda w, u: w - rate * u, lora.factors, update)
     return Lora(factors, lora.scale), moments
 
 
 @jax.jit(static_argnames="batch_size", donate_argnames=("lora", "moments"))
-def _train_step(params, lora, moments, training, step, *, batch_size: int):
+def _train_step(
+    params: Params,
+    lora: Lora,
+    moments: optax.OptState,
+    training: Training,
+    step: int,
+    *,
+    batch_size: int,
+) -> tuple[Lora, optax.OptState]:
+    """A step of every LoRA; the base weights have no LoRA axis and are shared."""
     one = jax.vmap(_train_one, in_axes=(None, 0, 0, 0, None, None))
     return one(params, lora, moments, training, step, batch_size)
 
