@@ -81,7 +81,7 @@ def inspect_file(path: str | Path) -> Inspection:
             mapped + len(unmapped), mapped, len(adapter.dead), unmapped
         ),
         side=tuple(clean(name) for name in adapter.side),
-        rank=RankRange(min(ranks), statistics.median(ranks), max(ranks)),
+        rank=RankRange(min(ranks), float(statistics.median(ranks)), max(ranks)),
         tier=adapter.tier,
         dtype=adapter.dtype,
         content_key=adapter.content_key,

@@ -44,7 +44,7 @@ def to_float32(array: Shaped[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape
         bits <<= 16
         return bits.view(np.float32)
     # A number beyond float32 becomes infinite and is refused as such later.
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return array.astype(np.float32)
 
 

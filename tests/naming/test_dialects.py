@@ -1,0 +1,145 @@
+"""One name, one meaning: the rows of the dialect table hold apart."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorajax.formats import open_tensor_file, scan
+from lorajax.naming.dialects import parse_key
+
+BLOCK = "down_blocks.0.attentions.0.transformer_blocks.0.attn1"
+MEANINGS = {
+    "lora_unet_mid_block_x.lora_up.weight": ("kohya", "lora_unet_mid_block_x", "up"),
+    "lora_te1_text_model_x.lora_down.weight": (
+        "kohya",
+        "lora_te1_text_model_x",
+        "down",
+    ),
+    "lora_unet_x.alpha": ("kohya", "lora_unet_x", "alpha"),
+    "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight": (
+        "peft",
+        "transformer.h.0.attn.c_attn",
+        "down",
+    ),
+    "base_model.model.x.y.lora_B.default.weight": ("peft", "x.y", "up"),
+    "unet.base_model.model.x.y.lora_B.weight": ("peft", "x.y", "up"),
+    "lin0.lora_A.weight": ("diffusers", "lin0", "down"),
+    f"unet.{BLOCK}.to_q.lora_A.weight": ("diffusers", f"unet.{BLOCK}.to_q", "down"),
+    f"unet.{BLOCK}.to_q.lora_B.default.weight": (
+        "diffusers",
+        f"unet.{BLOCK}.to_q",
+        "up",
+    ),
+    f"unet.{BLOCK}.to_q.alpha": ("diffusers", f"unet.{BLOCK}.to_q", "alpha"),
+    f"unet.{BLOCK}.to_q.lora.up.weight": (
+        "diffusers 0.22",
+        f"unet.{BLOCK}.to_q",
+        "up",
+    ),
+    "text_encoder.x.self_attn.q_proj.lora_linear_layer.down.weight": (
+        "diffusers 0.22",
+        "text_encoder.x.self_attn.q_proj",
+        "down",
+    ),
+    f"{BLOCK}.processor.to_q_lora.down.weight": (
+        "diffusers attn-procs",
+        f"{BLOCK}.to_q",
+        "down",
+    ),
+    f"unet.{BLOCK}.processor.to_out_lora.up.weight": (
+        "diffusers attn-procs",
+        f"unet.{BLOCK}.to_out.0",
+        "up",
+    ),
+    "text_encoder.x.self_attn.to_out_lora.up.weight": (
+        "diffusers attn-procs",
+        "text_encoder.x.self_attn.out_proj",
+        "up",
+    ),
+    "diffusion_model.blocks.0.x.lora_down.weight": (
+        "kohya dotted",
+        "diffusion_model.blocks.0.x",
+        "down",
+    ),
+    "double_blocks.0.processor.qkv_lora1.up.weight": (
+        "xlabs",
+        "double_blocks.0.processor.qkv_lora1",
+        "up",
+    ),
+    "unet:17:up": ("cloneofsimo", "unet:17", "up"),
+}
+FAMILIES = {
+    "lora_unet_x.hada_w1_a": "LoHa (LyCORIS)",
+    "lora_unet_x.lokr_w2": "LoKr (LyCORIS)",
+    "lycoris_x.lokr_w1_b": "LoKr (LyCORIS)",
+    "oft_unet_x.oft_blocks": "OFT (orthogonal fine-tuning)",
+    "base_model.model.x.oft_R.weight": "OFT (orthogonal fine-tuning)",
+    "base_model.model.x.boft_s": "BOFT (PEFT)",
+    "lora_unet_x.on_input": "(IA)3",
+    "base_model.model.x.ia3_l": "(IA)3",
+    "lora_unet_x.b1.weight": "GLoRA (LyCORIS)",
+    "lora_unet_x.dora_scale": "DoRA",
+    "base_model.model.x.lora_magnitude_vector": "DoRA",
+    "unet.x.lora_magnitude_vector.weight": "DoRA",
+    "base_model.model.x.lora_E": "AdaLoRA (PEFT)",
+    "lora_unet_x.lora_mid.weight": "Tucker-decomposed LoRA (LyCORIS)",
+    "lora_unet_x.diff": "full difference (LyCORIS)",
+    "lora_unet_x.w_norm": "full difference (LyCORIS)",
+    "base_model.model.x.vera_lambda_b": "VeRA (PEFT)",
+    "base_model.model.x.fourierft_spectrum": "FourierFT (PEFT)",
+    "base_model.model.x.hra_u": "HRA (PEFT)",
+    "superlora.g0.k1.core": "SuperLoRA",
+}
+SIDE = [
+    "base_model.model.classifier.modules_to_save.dense.weight",
+    "base_model.model.classifier.original_module.out_proj.bias",
+    "base_model.model.roberta.encoder.layer.9.attention.self.value.base_layer.bias",
+    "base_model.model.roberta.encoder.layer.9.output.LayerNorm.bias",
+    "base_model.model.score.weight",
+    "base_model.model.model.embed_tokens.lora_embedding_A",
+    "double_blocks.0.img_attn.proj.lora_B.bias",
+    "bundle_emb.token.clip_l",
+    "<s1>",
+]
+
+
+@pytest.mark.parametrize("key", MEANINGS)
+def test_every_dialect_is_understood(key: str):
+    (reading,) = parse_key(key)
+    assert reading.kind == "lora"
+    assert (reading.label, reading.module, reading.role) == MEANINGS[key]
+
+
+@pytest.mark.parametrize("key", FAMILIES)
+def test_every_family_is_recognised(key: str):
+    (reading,) = parse_key(key)
+    assert (reading.kind, reading.label) == ("family", FAMILIES[key])
+
+
+@pytest.mark.parametrize("key", SIDE)
+def test_full_weights_go_aside(key: str):
+    (reading,) = parse_key(key)
+    assert reading.kind == "side"
+
+
+@given(
+    st.sampled_from([*MEANINGS, *FAMILIES]),
+    st.lists(
+        st.sampled_from(["unet", "blocks", "0", "lora", "attn", "to_q"]), max_size=3
+    ),
+)
+def test_no_prefix_makes_a_name_ambiguous(key: str, words: list[str]):
+    assert len(parse_key(".".join([*words, key]))) <= 1
+
+
+def test_every_real_name_has_one_meaning():
+    """All names of the real files; more of them where LORAJAX_REAL_LORAS is set."""
+    committed = Path(__file__).parents[1] / "data" / "real"
+    folders = [committed, os.environ.get("LORAJAX_REAL_LORAS", committed)]
+    for path in scan(folders).files:
+        for key in open_tensor_file(path).tensors:
+            assert len(parse_key(key)) == 1, (path, key, json.dumps(parse_key(key)))

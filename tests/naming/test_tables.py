@@ -1,0 +1,59 @@
+"""Module tables have the counts and sizes that trainers log."""
+
+from math import prod
+
+import pytest
+
+from lorajax.errors import NamingError
+from lorajax.naming import BASE_MODELS, ModuleTable, table_of
+
+# Modules and Σ(in + out), the parameters per rank, as kohya's trainers report them.
+SIZES = {
+    ("sd1", "attentions"): (192, 423_936),
+    ("sd1", "unet."): (278, 1_050_816),
+    ("sd1", "text_encoder."): (72, 165_888),
+    ("sd2", "attentions"): (192, 432_128),
+    ("sd2", "text_encoder."): (138, 423_936),
+    ("sdxl", "attentions"): (722, 2_659_840),
+    ("sdxl", "unet."): (788, 3_074_240),
+    ("sdxl", "text_encoder."): (72, 165_888),
+    ("sdxl", "text_encoder_2."): (192, 903_168 - 165_888),
+}
+
+
+def parameters(table: ModuleTable, part: str) -> tuple[int, int]:
+    chosen = [module for module in table.modules if part in module.name]
+    return len(chosen), sum(m.shape[0] + prod(m.shape[1:]) for m in chosen)
+
+
+@pytest.mark.parametrize(("base", "part"), SIZES)
+def test_counts_and_sizes(base: str, part: str):
+    assert parameters(table_of(base), part) == SIZES[base, part]
+
+
+@pytest.mark.parametrize(
+    ("base", "count"), [("gpt2", 48), ("roberta-base", 72), ("distilbert-base", 36)]
+)
+def test_language_models_have_all_their_linear_layers(base: str, count: int):
+    assert len(table_of(base)) == count
+
+
+@pytest.mark.parametrize("base", BASE_MODELS)
+def test_names_are_unique_also_when_dots_are_underscores(base: str):
+    table = table_of(base)
+    assert table.base_model == base
+    assert len(table.positions) == len(table.by_underscored) == len(table)
+
+
+def test_known_places():
+    shapes = {m.name: m.shape for m in table_of("sd1").modules}
+    assert shapes["unet.up_blocks.1.resnets.2.conv1"] == (1280, 1920, 3, 3)
+    assert shapes["unet.up_blocks.3.resnets.0.conv_shortcut"] == (320, 960, 1, 1)
+    block = "unet.mid_block.attentions.0.transformer_blocks.0"
+    assert shapes[f"{block}.attn2.to_k"] == (1280, 768)
+    assert shapes[f"{block}.ff.net.0.proj"] == (10240, 1280)
+
+
+def test_an_unknown_base_lists_the_known():
+    with pytest.raises(NamingError, match=r"expected .*sd1, sd2, sdxl.*found 'flux'"):
+        table_of("flux")
