@@ -1,0 +1,226 @@
+"""lorajax-tui [--library PATH] [--runs PATH]: the terminal application.
+
+It shows its first screen within a second, also with 100,000 LoRAs: jax is never
+imported here, and everything slow happens in threads or in processes of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from lorajax.errors import LorajaxError
+from lorajax.service import library as service
+from lorajax.service.index_job import IndexJob
+from lorajax_tui.collection import Collection
+from lorajax_tui.messages import CollectionFailed, CollectionLoaded, NeighboursWanted
+from lorajax_tui.screens.library import LibraryScreen
+from lorajax_tui.state import State, default_state_file, load_state, save_state
+from lorajax_tui.themes import SUMI, WASHI
+from lorajax_tui.widgets.top_bar import SCREENS
+from lorajax_tui.words import safe
+
+
+def _neighbours() -> Screen[Any]:
+    from lorajax_tui.screens.neighbours import NeighboursScreen
+
+    return NeighboursScreen()
+
+
+def _train() -> Screen[Any]:
+    from lorajax_tui.screens.train import TrainScreen
+
+    return TrainScreen()
+
+
+class LorajaxApp(App[None]):
+    """Browse a collection, walk its neighbours, watch training.
+
+    Args:
+      library: the library file to show.
+      runs: the folder of training runs.
+      state_file: where choices are remembered.
+      train_command: what starts a run; None is the real trainer.
+      index_job: what starts indexing.
+    """
+
+    TITLE = "lorajax"
+    CSS_PATH = "app.tcss"
+    MODES: ClassVar[dict[str, Any]] = {
+        "library": LibraryScreen,
+        "neighbours": _neighbours,
+        "train": _train,
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "go('library')", "Library", show=False),
+        Binding("2", "go('neighbours')", "Neighbours", show=False),
+        Binding("3", "go('train')", "Train", show=False),
+        Binding("question_mark,f1", "help", "Help", key_display="?"),
+        Binding("q,ctrl+q", "quit", "Quit", key_display="q"),
+    ]
+    collection: reactive[Collection | None] = reactive(None, init=False)
+    trouble: reactive[LorajaxError | None] = reactive(None, init=False)
+
+    def __init__(
+        self,
+        library: Path,
+        runs: Path = Path("checkpoints"),
+        state_file: Path | None = None,
+        train_command: Sequence[str] | None = None,
+        index_job: Callable[[Sequence[Path], Path], IndexJob] = IndexJob,
+    ) -> None:
+        super().__init__()
+        self.library, self.runs = library, runs
+        self._state_file = state_file or default_state_file()
+        self.state: State = load_state(self._state_file)
+        self._command = train_command
+        self.index_job = index_job
+
+    @property
+    def train_command(self) -> Sequence[str]:
+        from lorajax.service.runs import TRAIN
+
+        return self._command or TRAIN
+
+    def on_mount(self) -> None:
+        for theme in (SUMI, WASHI):
+            self.register_theme(theme)
+        known = self.state.theme in self.available_themes
+        self.theme = self.state.theme if known else SUMI.name
+        self.theme_changed_signal.subscribe(self, self._theme_changed)
+        screen = self.state.screen
+        self.switch_mode(screen if screen in SCREENS else "library")
+        self.load_collection()
+
+    def _theme_changed(self, theme: Any) -> None:
+        self.remember(theme=self.theme)
+
+    def remember(self, **changes: str) -> None:
+        """Changes what is remembered and writes it down."""
+        self.state = replace(self.state, **changes)
+        save_state(self._state_file, self.state)
+
+    @work(thread=True, exclusive=True, group="collection", exit_on_error=False)
+    def load_collection(self) -> None:
+        """Reads the library in a thread."""
+        try:
+            columns = service.columns(self.library)
+        except LorajaxError as error:
+            self.post_message(CollectionFailed(error))
+        else:
+            self.post_message(CollectionLoaded(Collection(self.library, columns)))
+
+    @on(CollectionLoaded)
+    def _collection_loaded(self, message: CollectionLoaded) -> None:
+        self.trouble = None
+        self.collection = message.collection
+
+    @on(CollectionFailed)
+    def _collection_failed(self, message: CollectionFailed) -> None:
+        self.trouble = message.error
+
+    @on(NeighboursWanted)
+    def _show_neighbours(self, message: NeighboursWanted) -> None:
+        self.action_go("neighbours")
+        self.call_after_refresh(self._begin_trail, message.key, message.name)
+
+    def _begin_trail(self, key: str, name: str) -> None:
+        from lorajax_tui.screens.neighbours import NeighboursScreen
+
+        if isinstance(self.screen, NeighboursScreen):
+            self.screen.begin(key, name)
+
+    def action_go(self, mode: str) -> None:
+        """Shows a main screen."""
+        if self.current_mode != mode and not self.screen.is_modal:
+            self.switch_mode(mode)
+            self.remember(screen=mode)
+
+    def action_help(self) -> None:
+        """Shows the keys of this screen."""
+        from lorajax_tui.screens.help import HelpScreen
+
+        if self.screen.is_modal:
+            return
+        keys = self._keys()
+        self.push_screen(HelpScreen(self.current_mode, keys))
+
+    def _keys(self) -> list[tuple[str, str]]:
+        """Every key that works now: the screen's, then everybody's, then the list's."""
+        order = {self.screen: 0, self: 1}
+        active = sorted(
+            self.screen.active_bindings.values(), key=lambda b: order.get(b.node, 2)
+        )
+        keys: dict[str, list[str]] = {}
+        for binding in (found.binding for found in active if found.enabled):
+            shown = self.get_key_display(binding)
+            if binding.description and shown not in keys.setdefault(
+                binding.description, []
+            ):
+                keys[binding.description].append(shown)
+        return [(" ".join(shown), words) for words, shown in keys.items()]
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A worker that failed in a way nobody foresaw is said, not swallowed."""
+        if event.state is WorkerState.ERROR:
+            words = safe(f"{type(event.worker.error).__name__}: {event.worker.error}")
+            title = "Something went wrong"
+            self.notify(words, title=title, severity="error", markup=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command `lorajax-tui`."""
+    options = _parser().parse_args(arguments)
+    state = load_state(default_state_file())
+    app = LorajaxApp(_library(options.library, state), options.runs)
+    if options.library:
+        app.remember(library=str(app.library.absolute()))
+    app.run()
+
+
+def _library(asked: Path | None, state: State) -> Path:
+    """The library asked for, else the environment's, else the one last open."""
+    remembered = Path(state.library) if state.library else None
+    moved = "LORAJAX_LIBRARY" in os.environ
+    if asked is None and not moved and remembered is not None and remembered.exists():
+        return remembered
+    return service.library_path(asked)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lorajax-tui",
+        description="Browse a collection of LoRAs, walk from neighbour to neighbour, "
+        "train the embedding and watch.",
+    )
+    parser.add_argument(
+        "--library", type=Path, metavar="PATH", help="library to open (file or folder)"
+    )
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        metavar="PATH",
+        default=Path("checkpoints"),
+        help="folder of training runs (default: checkpoints)",
+    )
+    parser.add_argument("--version", action="version", version=f"lorajax {_version()}")
+    return parser
+
+
+def _version() -> str:
+    try:
+        return version("lorajax")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,58 @@
+"""The collection as one Arrow table: filtered and sorted without a row in Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+pc: Any = pyarrow.compute  # its functions come to be at import, unseen by checkers
+SEARCHED = ("name", "base_model", "family", "tier", "tags")
+
+
+class Collection:
+    """A library's LoRAs, ready to be shown.
+
+    Args:
+      path: the library's file.
+      columns: what `lorajax.service.library.columns` returns.
+    """
+
+    def __init__(self, path: Path, columns: dict[str, list[Any]]) -> None:
+        self.path = path
+        table = pa.table(columns)
+        words = [pc.cast(table[name], pa.string()) for name in SEARCHED]
+        self._haystack = pc.utf8_lower(pc.binary_join_element_wise(*words, " "))
+        self._table = table.append_column("sort_name", pc.utf8_lower(table["name"]))
+        self._order: tuple[str, bool] | None = None
+        self._sorted, self._sorted_haystack = self._table, self._haystack
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    def view(self, words: str, column: str, descending: bool) -> pa.Table:
+        """The rows that hold every word, in the order of a column.
+
+        Args:
+          words: parts of name, base model, family, tier or tags, in any case.
+        """
+        self._sort("sort_name" if column == "name" else column, descending)
+        mask = None
+        for word in words.lower().split():
+            found = pc.match_substring(self._sorted_haystack, word)
+            mask = found if mask is None else pc.and_(mask, found)
+        return self._sorted if mask is None else self._sorted.filter(mask)
+
+    def _sort(self, column: str, descending: bool) -> None:
+        """Keeps the table in the order last asked for; names break ties."""
+        if self._order == (column, descending):
+            return
+        direction = "descending" if descending else "ascending"
+        keys = [(column, direction), ("sort_name", "ascending")]
+        keys = keys[:1] if column == "sort_name" else keys
+        rows = pc.sort_indices(self._table, sort_keys=keys)
+        self._sorted = self._table.take(rows)
+        self._sorted_haystack = self._haystack.take(rows)
+        self._order = (column, descending)

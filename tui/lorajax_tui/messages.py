@@ -1,0 +1,126 @@
+"""Every message between workers and screens.
+
+Workers call the service and post one of these; screens render what they carry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.message import Message
+
+if TYPE_CHECKING:
+    from lorajax.errors import LorajaxError
+    from lorajax.service.curves import Curves
+    from lorajax.service.library import Entry, Matches
+    from lorajax.service.progress import Progress
+    from lorajax.service.runs import Run
+    from lorajax_tui.collection import Collection
+
+
+@dataclass
+class CollectionLoaded(Message):
+    """The library has been read."""
+
+    collection: Collection
+
+
+@dataclass
+class CollectionFailed(Message):
+    """The library cannot be read; `error` says why and what to do."""
+
+    error: LorajaxError
+
+
+@dataclass
+class EntryLoaded(Message):
+    """What is known of one LoRA; None where it has left the library."""
+
+    key: str
+    entry: Entry | None
+
+
+@dataclass
+class NeighboursFound(Message):
+    """The neighbours of a LoRA."""
+
+    matches: Matches
+
+
+@dataclass
+class NeighboursFailed(Message):
+    """A LoRA has no neighbours to show; `error` says why."""
+
+    key: str
+    error: LorajaxError
+
+
+@dataclass
+class NeighboursWanted(Message):
+    """A person wants to see what is near a LoRA."""
+
+    key: str
+    name: str
+
+
+@dataclass
+class IndexProgressed(Message):
+    """Indexing has come further; only the newest matters."""
+
+    progress: Progress
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, IndexProgressed)
+
+
+@dataclass
+class IndexFinished(Message):
+    """Indexing has ended with a report."""
+
+    report: dict[str, Any]
+
+
+@dataclass
+class IndexFailed(Message):
+    """Indexing has failed; what it did before is kept."""
+
+    error: LorajaxError
+
+
+@dataclass
+class RunsListed(Message):
+    """The runs as they are now; only the newest list matters."""
+
+    runs: list[Run]
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RunsListed)
+
+
+@dataclass
+class RunRead(Message):
+    """One run with its curves; only the newest reading matters."""
+
+    run: Run
+    curves: Curves
+    log: str
+    results: dict[str, Any]
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RunRead) and message.run.path == self.run.path
+
+
+@dataclass
+class RunStarted(Message):
+    """A run has been started, or continued, in this folder."""
+
+    path: Path
+
+
+@dataclass
+class TaskFailed(Message):
+    """Something that a person asked for was refused."""
+
+    error: LorajaxError

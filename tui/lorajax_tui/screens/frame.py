@@ -1,0 +1,68 @@
+"""What every screen shares: the bar at the top, the keys at the bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer
+
+from lorajax_tui.messages import TaskFailed
+from lorajax_tui.widgets.top_bar import Tab, TopBar
+from lorajax_tui.words import count, safe
+
+if TYPE_CHECKING:
+    from lorajax_tui.app import LorajaxApp
+    from lorajax_tui.collection import Collection
+
+NARROW_OR_WIDE = [(0, "-narrow"), (110, "-wide")]
+SHORT_OR_TALL = [(0, "-short"), (30, "-tall")]
+
+
+class Frame(Screen[None]):
+    """A main screen; subclasses give `mode` and `body`."""
+
+    mode: ClassVar[str]
+    AUTO_FOCUS = ""  # a focused input would swallow the keys in the footer
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = NARROW_OR_WIDE
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = SHORT_OR_TALL
+
+    @property
+    def lorajax(self) -> LorajaxApp:
+        return cast("LorajaxApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield TopBar(self.mode)
+        yield from self.body()
+        yield Footer()
+
+    def body(self) -> Iterable[Widget]:
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        self.watch(self.app, "collection", self._name_library)
+
+    def _name_library(self, collection: Collection | None) -> None:
+        path = str(self.lorajax.library)
+        known = f"{count(len(collection), 'LoRA')} · " if collection is not None else ""
+        self.query_one(TopBar).say(known + path)
+
+    def action_details(self) -> None:
+        """Hides the details; where the screen is narrow, shows them instead."""
+        self.toggle_class("-details")
+        self.toggle_class("-no-details")
+
+    @on(Tab.Clicked)
+    def _go(self, event: Tab.Clicked) -> None:
+        self.lorajax.action_go(event.mode)
+
+    @on(TaskFailed)
+    def _say_failure(self, message: TaskFailed) -> None:
+        error = message.error
+        self.notify(
+            safe(error.hint), title=safe(error.message), severity="error", markup=False
+        )

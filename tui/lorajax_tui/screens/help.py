@@ -1,0 +1,49 @@
+"""Every key of the screen one comes from."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+WORDS = {
+    "library": "Type / to filter: every word must occur in the name, base model, "
+    "family, tier or tags. A click on a column's head sorts by it.",
+    "neighbours": "Similarity is the cosine between two LoRAs of one space: 1 means "
+    "the same direction of change, 0 nothing in common.",
+    "train": "A run is a process of its own: it goes on when this application is "
+    "closed, and is found again. Stopping writes a checkpoint first.",
+}
+
+
+class HelpScreen(ModalScreen[None]):
+    """Keys, and a word on what the screen shows."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,f1,q", "dismiss", "Close")
+    ]
+
+    def __init__(self, mode: str, keys: list[tuple[str, str]]) -> None:
+        super().__init__()
+        self._mode, self._keys = mode, keys
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(f"{self._mode.title()}: keys", classes="dialog-title")
+            yield Static(WORDS[self._mode], classes="dialog-text")
+            with VerticalScroll():
+                yield Static(self._table())
+            yield Static("Esc closes", classes="dialog-foot")
+
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, 3, 0, 0))
+        style = self.app.theme_variables["accent"]
+        for key, words in self._keys:
+            table.add_row(Text(key, style, justify="right"), Text(words))
+        return table

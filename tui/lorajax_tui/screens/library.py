@@ -1,0 +1,276 @@
+"""The collection: filter, sort, look closer, bring it up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+from textual.widgets import ContentSwitcher, Input, Static
+from textual_fastdatatable import DataTable
+
+from lorajax.errors import LorajaxError
+from lorajax.service import library as service
+from lorajax_tui.messages import (
+    EntryLoaded,
+    IndexFailed,
+    IndexFinished,
+    IndexProgressed,
+    NeighboursWanted,
+    TaskFailed,
+)
+from lorajax_tui.screens.frame import Frame
+from lorajax_tui.widgets.collection_table import CollectionTable
+from lorajax_tui.widgets.details import Details
+from lorajax_tui.widgets.index_strip import IndexStrip
+from lorajax_tui.widgets.notice import Notice
+from lorajax_tui.words import count, safe
+
+if TYPE_CHECKING:
+    from lorajax.service.index_job import IndexJob
+    from lorajax_tui.collection import Collection
+
+SORTABLE = (
+    "name",
+    "base_model",
+    "family",
+    "rank_max",
+    "tier",
+    "modules_mapped",
+    "norm",
+)
+
+
+class LibraryScreen(Frame):
+    """A table of every LoRA, with details beside it."""
+
+    mode = "library"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter"),
+        Binding("escape", "clear_filter", "Clear", show=False),
+        Binding("s", "sort", "Sort"),
+        Binding("S", "reverse", "Reverse the order", key_display="S", show=False),
+        Binding("d", "details", "Details"),
+        Binding("i", "index", "Index"),
+        Binding("r", "reload", "Reload", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._column, self._descending = "name", False
+        self._job: IndexJob | None = None
+
+    def body(self) -> Iterable[Widget]:
+        yield Horizontal(
+            Vertical(
+                Horizontal(
+                    Input(placeholder="Filter: /", id="filter", compact=True),
+                    Static(id="shown"),
+                    id="filter-line",
+                ),
+                ContentSwitcher(
+                    Notice(id="notice"), CollectionTable(id="table"), initial="notice"
+                ),
+                IndexStrip(id="strip"),
+                id="browse",
+            ),
+            Details(id="details"),
+            id="columns",
+        )
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#notice", Notice).say("Opening the library …", kind="loading")
+        self.watch(self.app, "collection", self._show_collection)
+        self.watch(self.app, "trouble", self._show_trouble)
+
+    def _show_collection(self, collection: Collection | None) -> None:
+        if collection is None:
+            return
+        if not len(collection):
+            return self._say_empty()
+        self._show_view()
+        if not isinstance(self.focused, Input):
+            self.query_one(CollectionTable).focus()
+
+    def _show_trouble(self, trouble: LorajaxError | None) -> None:
+        if trouble is None:
+            return
+        if not self.lorajax.library.exists():
+            return self._say_empty()
+        self._switch("notice")
+        notice = self.query_one("#notice", Notice)
+        notice.say(
+            "This library cannot be opened", trouble.message, trouble.hint, "error"
+        )
+
+    def _say_empty(self) -> None:
+        self._switch("notice")
+        self.query_one("#notice", Notice).say(
+            "Your library is empty",
+            "lorajax reads LoRA files where they lie and remembers what they are.",
+            "Press i and name a folder with .safetensors files.",
+        )
+
+    def _switch(self, name: str) -> None:
+        self.query_one(ContentSwitcher).current = name
+        self.set_class(name == "notice", "-notice")
+
+    def _show_view(self) -> None:
+        """Filters and sorts anew."""
+        collection = self.lorajax.collection
+        if collection is None:
+            return
+        words = self.query_one("#filter", Input).value
+        view = collection.view(words, self._column, self._descending)
+        filtered = f"{view.num_rows:,} of {len(collection):,}" if words.strip() else ""
+        self.query_one("#shown", Static).update(filtered)
+        if not view.num_rows:
+            self._switch("notice")
+            notice = self.query_one("#notice", Notice)
+            return notice.say("Nothing fits", f"No LoRA has “{words}”.", "Esc clears.")
+        self._switch("table")
+        table = self.query_one(CollectionTable)
+        table.show_view(view, self._column, self._descending)
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self) -> None:
+        if self.lorajax.collection is not None and len(self.lorajax.collection):
+            self._show_view()
+
+    @on(Input.Submitted, "#filter")
+    def _filter_submitted(self) -> None:
+        self.query_one(CollectionTable).focus()
+
+    def action_filter(self) -> None:
+        self.query_one("#filter", Input).focus()
+
+    def action_clear_filter(self) -> None:
+        self.query_one("#filter", Input).value = ""
+        self.query_one(CollectionTable).focus()
+
+    def action_sort(self) -> None:
+        """Sorts by the next column."""
+        following = (SORTABLE.index(self._column) + 1) % len(SORTABLE)
+        self._sort_by(SORTABLE[following], SORTABLE[following] == "norm")
+
+    def action_reverse(self) -> None:
+        self._sort_by(self._column, not self._descending)
+
+    @on(DataTable.HeaderSelected)
+    def _header_clicked(self, event: DataTable.HeaderSelected) -> None:
+        column = self.query_one(CollectionTable).column_name(event.column_index)
+        again = column == self._column and not self._descending
+        if column in SORTABLE:
+            self._sort_by(column, again)
+
+    def _sort_by(self, column: str, descending: bool) -> None:
+        self._column, self._descending = column, descending
+        self._show_view()
+
+    def action_reload(self) -> None:
+        self.lorajax.load_collection()
+
+    def _walk(self) -> None:
+        row = self.query_one(CollectionTable).row_at_cursor()
+        if row is not None and self.query_one(ContentSwitcher).current == "table":
+            self.post_message(NeighboursWanted(row["key"], row["name"]))
+
+    @on(DataTable.RowSelected)
+    def _row_selected(self) -> None:
+        self._walk()
+
+    @on(DataTable.RowHighlighted)
+    def _row_highlighted(self) -> None:
+        key = self.query_one(CollectionTable).key_at_cursor()
+        if key:
+            self._load_entry(key)
+
+    @work(thread=True, exclusive=True, group="entry", exit_on_error=False)
+    def _load_entry(self, key: str) -> None:
+        try:
+            found = service.entry(self.lorajax.library, key)
+        except LorajaxError as error:
+            self.post_message(TaskFailed(error))
+        else:
+            self.post_message(EntryLoaded(key, found))
+
+    @on(EntryLoaded)
+    def _show_entry(self, message: EntryLoaded) -> None:
+        if message.key == self.query_one(CollectionTable).key_at_cursor():
+            self.query_one(Details).show(message.entry)
+
+    def action_index(self) -> None:
+        from lorajax_tui.screens.index_dialog import IndexDialog, StopDialog
+
+        if self._job is None:
+            dialog = IndexDialog(self.lorajax.state.folder)
+            self.app.push_screen(dialog, self._start_index)
+        else:
+            self.app.push_screen(StopDialog(), self._stop_index)
+
+    def _start_index(self, folder: Path | None) -> None:
+        if folder is None:
+            return
+        self.lorajax.remember(folder=str(folder))
+        self.query_one(IndexStrip).begin()
+        self._run_index(folder)
+
+    def _stop_index(self, stop: bool | None) -> None:
+        if stop and self._job is not None:
+            self._job.cancel()
+
+    @work(thread=True, exclusive=True, group="index", exit_on_error=False)
+    def _run_index(self, folder: Path) -> None:
+        """Watches the indexing process, which is one of its own."""
+        self._job = job = self.lorajax.index_job([folder], self.lorajax.library)
+        try:
+            for progress in job.progress():
+                self.post_message(IndexProgressed(progress))
+            self.post_message(IndexFinished(job.report()))
+        except LorajaxError as error:
+            self.post_message(IndexFailed(error))
+        finally:
+            self._job = None
+
+    def on_unmount(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+
+    @on(IndexProgressed)
+    def _show_progress(self, message: IndexProgressed) -> None:
+        self.query_one(IndexStrip).show(message.progress)
+
+    @on(IndexFinished)
+    def _index_finished(self, message: IndexFinished) -> None:
+        self.query_one(IndexStrip).display = False
+        report = message.report
+        words = [f"{report[name]:,} {name}" for name in _COUNTS if report.get(name)]
+        refused = report.get("refused") or []
+        self.notify(
+            safe(", ".join(words) or "nothing new"), title="Indexed", markup=False
+        )
+        if isinstance(refused, list) and refused:
+            self._say_refused(refused)
+        self.lorajax.load_collection()
+
+    def _say_refused(self, refused: list[object]) -> None:
+        first = refused[0]
+        reason = first.get("reason", "") if isinstance(first, dict) else first
+        more = f" … and {len(refused) - 1} more" if len(refused) > 1 else ""
+        title = f"{count(len(refused), 'file')} could not be read"
+        words = safe(str(reason), 200) + more
+        self.notify(words, title=title, severity="warning", timeout=12, markup=False)
+
+    @on(IndexFailed)
+    def _index_failed(self, message: IndexFailed) -> None:
+        self.query_one(IndexStrip).display = False
+        self.post_message(TaskFailed(message.error))
+        self.lorajax.load_collection()
+
+
+_COUNTS = ("added", "updated", "moved", "copies", "missing", "unchanged")

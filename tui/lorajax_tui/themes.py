@@ -1,0 +1,51 @@
+"""Two themes of our own: sumi (ink, dark) and washi (paper, light)."""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+SUMI = Theme(
+    name="sumi",
+    dark=True,
+    primary="#7fb4ca",
+    secondary="#5f7a92",
+    accent="#e6c384",
+    foreground="#dcd9cf",
+    background="#16181d",
+    surface="#1b1e25",
+    panel="#252a34",
+    success="#98bb6c",
+    warning="#ffa066",
+    error="#e46876",
+    variables={
+        "footer-key-foreground": "#e6c384",
+        "input-selection-background": "#7fb4ca 35%",
+        "block-cursor-background": "#36506a",
+        "block-cursor-foreground": "#ffffff",
+        "block-cursor-text-style": "none",
+        "border": "#3b4454",
+        "border-blurred": "#2b313c",
+    },
+)
+WASHI = Theme(
+    name="washi",
+    dark=False,
+    primary="#2d6a8e",
+    secondary="#7b8fa1",
+    accent="#a8501c",
+    foreground="#2b2a27",
+    background="#f5f1e7",
+    surface="#faf8f1",
+    panel="#e9e3d3",
+    success="#4d7d2f",
+    warning="#a8501c",
+    error="#b3263a",
+    variables={
+        "footer-key-foreground": "#a8501c",
+        "block-cursor-background": "#bcd5e3",
+        "block-cursor-foreground": "#10212c",
+        "block-cursor-text-style": "none",
+        "border": "#c9c0aa",
+        "border-blurred": "#ddd5c2",
+    },
+)

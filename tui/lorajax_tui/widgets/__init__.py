@@ -1,0 +1,1 @@
+"""One widget a file. Widgets render; they call nothing."""

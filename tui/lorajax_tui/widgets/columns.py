@@ -1,0 +1,102 @@
+"""The columns of the collection's table: label, width, and how a cell looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+from rich.text import Text
+
+from lorajax_tui.words import rank, safe
+
+Row = dict[str, Any]
+Colours = Mapping[str, str]
+TIERS = {"direction": "warning", "operator": "error", "opaque": "error"}
+BASES = {"sd15": "primary", "sd2": "warning", "sdxl": "success", "flux1": "accent"}
+OTHER_BASES = ("warning", "accent", "success", "primary")
+NAME_WIDTHS = (18, 60)
+_PADDING = 2
+_MOSTLY = 0.9
+
+
+@dataclass(frozen=True)
+class ColumnSpec:
+    """One column.
+
+    Attributes:
+      name: the Arrow column that it sorts by.
+      need: how wide the table must be for it to be shown.
+    """
+
+    name: str
+    label: str
+    width: int
+    cell: Callable[[Row, Colours], Text]
+    need: int = 0
+
+
+def tier_text(tier: str, colours: Colours) -> Text:
+    """A tier, loud only where it limits what can be done."""
+    return Text(safe(tier), colours[TIERS[tier]] if tier in TIERS else "dim")
+
+
+def _name(row: Row, colours: Colours) -> Text:
+    return Text(safe(row["name"]), "strike dim" if row["missing"] else "")
+
+
+def _base(row: Row, colours: Colours) -> Text:
+    """Every base model in a colour of its own, the same on every screen."""
+    base = row["base_model"]
+    other = OTHER_BASES[crc32(base.encode()) % len(OTHER_BASES)]
+    return Text(safe(base), colours[BASES.get(base, other)])
+
+
+def _family(row: Row, colours: Colours) -> Text:
+    return Text(safe(row["family"]), "dim" if row["family"] == "lora" else "")
+
+
+def _tier(row: Row, colours: Colours) -> Text:
+    return tier_text(row["tier"], colours)
+
+
+def _rank(row: Row, colours: Colours) -> Text:
+    return Text(rank(row["rank_min"], row["rank_max"]), justify="right")
+
+
+def _modules(row: Row, colours: Colours) -> Text:
+    mapped, total = row["modules_mapped"], row["modules_total"]
+    style = "" if mapped >= _MOSTLY * total else colours["warning"]
+    text = Text(str(mapped), style, justify="right")
+    return text.append(f"/{total}", "dim")
+
+
+def _norm(row: Row, colours: Colours) -> Text:
+    return Text(f"{row['norm']:.2f}", justify="right")
+
+
+def _tags(row: Row, colours: Colours) -> Text:
+    return Text(safe(row["tags"]), "dim")
+
+
+SPECS = (
+    ColumnSpec("name", "Name", 0, _name),
+    ColumnSpec("base_model", "Base", 8, _base),
+    ColumnSpec("family", "Family", 7, _family, need=56),
+    ColumnSpec("rank_max", "Rank", 6, _rank),
+    ColumnSpec("tier", "Tier", 9, _tier),
+    ColumnSpec("modules_mapped", "Modules", 9, _modules, need=72),
+    ColumnSpec("norm", "Norm", 8, _norm, need=84),
+    ColumnSpec("tags", "Tags", 24, _tags, need=112),
+)
+
+
+def fitting(width: int) -> list[ColumnSpec]:
+    """The columns that fit a table of this width, the name taking what is left."""
+    shown = [spec for spec in SPECS if spec.need <= width]
+    others = sum(spec.width + _PADDING for spec in shown[1:])
+    least, most = NAME_WIDTHS
+    room = max(least, min(most, width - others - _PADDING))
+    name = shown[0]
+    return [ColumnSpec(name.name, name.label, room, name.cell), *shown[1:]]

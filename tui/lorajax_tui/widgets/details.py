@@ -1,0 +1,110 @@
+"""What is known of one LoRA, beside the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from lorajax_tui.widgets.columns import tier_text
+from lorajax_tui.widgets.meter import meter
+from lorajax_tui.words import rank, safe
+
+if TYPE_CHECKING:
+    from lorajax.service.library import Entry
+
+TIER_WORDS = {
+    "exact": "the update itself is known",
+    "direction": "known up to the size of its parts",
+    "operator": "acts on weights; cannot be compared",
+    "opaque": "cannot be read as an update",
+}
+
+
+class Details(VerticalScroll, can_focus=True):
+    """Facts of the LoRA under the cursor."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="facts")
+
+    def on_mount(self) -> None:
+        self.border_title = "Details"
+
+    def show(self, entry: Entry | None) -> None:
+        """Shows one LoRA, or nothing."""
+        facts = self.query_one("#facts", Static)
+        facts.update("" if entry is None else self._render_entry(entry))
+        self.scroll_home(animate=False)
+
+    def _render_entry(self, entry: Entry) -> Group:
+        parts: list[RenderableType] = [Text(safe(entry.name), "bold"), Text()]
+        parts.append(self._table(entry))
+        if entry.facts.tags:
+            parts += [Text(), self._tags(entry)]
+        for warning in entry.facts.warnings:
+            parts += [Text(), Text(f"⚠ {safe(warning)}", self._colour("warning"))]
+        parts += [Text(), *self._paths(entry)]
+        return Group(*parts)
+
+    def _table(self, entry: Entry) -> Table:
+        facts = entry.facts
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        tier = tier_text(facts.tier, self.app.theme_variables)
+        tier.append(f"\n{TIER_WORDS.get(facts.tier, '')}", "dim")
+        rows: list[tuple[str, str | Text]] = [
+            ("base", safe(facts.base_model)),
+            ("family", f"{safe(facts.family)} · {safe(facts.format)}"),
+            ("numbers", safe(facts.dtype)),
+            ("rank", self._rank(entry)),
+            ("modules", self._modules(entry)),
+            ("norm", f"{facts.norm:.4g}"),
+            ("tier", tier),
+            ("key", entry.key[:16]),
+        ]
+        for label, value in rows:
+            table.add_row(label, Text(value) if isinstance(value, str) else value)
+        return table
+
+    def _rank(self, entry: Entry) -> str:
+        facts = entry.facts
+        span = rank(facts.rank_min, facts.rank_max)
+        differs = facts.rank_min != facts.rank_max
+        return f"{span} (median {facts.rank_median:g})" if differs else span
+
+    def _modules(self, entry: Entry) -> Text:
+        facts = entry.facts
+        share = facts.modules_mapped / max(1, facts.modules_total)
+        text = Text(f"{facts.modules_mapped} of {facts.modules_total} ")
+        text.append_text(meter(share, 10, self.app.theme_variables))
+        for number, word in ((facts.unmapped, "unmapped"), (facts.dead, "dead")):
+            if number:
+                text.append(f"\n{number} {word}", "dim")
+        return text
+
+    def _tags(self, entry: Entry) -> Text:
+        text = Text()
+        for tag in entry.facts.tags:
+            text.append(f" {safe(tag)} ", self._chip())
+            text.append(" ")
+        return text
+
+    def _paths(self, entry: Entry) -> list[Text]:
+        if entry.missing:
+            yours = Text(
+                "the file is gone, or its disk is away", self._colour("warning")
+            )
+            return [yours, *(Text(safe(path), "dim strike") for path in entry.paths)]
+        return [Text(safe(path), "dim") for path in entry.paths]
+
+    def _colour(self, name: str) -> str:
+        return self.app.theme_variables[name]
+
+    def _chip(self) -> str:
+        return f"{self._colour('primary')} on {self._colour('panel')}"

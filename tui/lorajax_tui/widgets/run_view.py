@@ -1,0 +1,120 @@
+"""One run: state, progress, time left, and what it says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.widgets import Static
+
+from lorajax_tui.widgets.curve_plot import CurvePlot
+from lorajax_tui.widgets.meter import meter
+from lorajax_tui.widgets.run_list import STATES
+from lorajax_tui.words import duration, safe
+
+if TYPE_CHECKING:
+    from lorajax.service.curves import Curves
+    from lorajax.service.runs import Run
+    from lorajax_tui.messages import RunRead
+
+_BAR = 24
+_LINES = 12
+
+
+class RunView(Vertical):
+    """Everything about the chosen run."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="run-head")
+        with Container(id="plots"):
+            yield CurvePlot("Loss", ("loss",), id="loss")
+            yield CurvePlot("Accuracy", ("triplet_accuracy", "accuracy"), id="accuracy")
+        with VerticalScroll(id="words", can_focus=False):
+            yield Static(id="said")
+
+    def show(self, read: RunRead) -> None:
+        """Shows a run as it was just read."""
+        self.query_one("#run-head", Static).update(self._head(read.run, read.curves))
+        for plot in self.query(CurvePlot):
+            plot.show(str(read.run.path), read.curves)
+        self.query_one("#said", Static).update(self._said(read))
+
+    def _head(self, run: Run, curves: Curves) -> Group:
+        colours = self.app.theme_variables
+        sign, colour = STATES[run.state]
+        title = Text(no_wrap=True, overflow="ellipsis")
+        title.append(f"{sign} {run.state}", f"bold {colours[colour]}")
+        title.append(f"  {safe(run.name)}", "bold")
+        if run.status and run.is_active:
+            title.append(f"  {safe(run.status.stage)}", "dim")
+        return Group(title, self._progress(run, curves))
+
+    def _progress(self, run: Run, curves: Curves) -> Text:
+        text = Text(no_wrap=True, overflow="ellipsis")
+        if run.status is None or not run.status.total:
+            return text.append("waiting for its first step", "dim")
+        step, total = run.status.step, run.status.total
+        text.append_text(meter(step / total, _BAR, self.app.theme_variables))
+        text.append(f" {step:,}/{total:,}")
+        if curves.rate:
+            text.append(f" · {curves.rate:,.0f} LoRAs/s", "dim")
+        if run.state == "running" and curves.pace:
+            left = duration((total - step) / curves.pace)
+            text.append(f" · {left} left", "dim")
+        if curves.learning_rate:
+            text.append(f" · lr {curves.learning_rate:.2g}", "dim")
+        return text
+
+    def _said(self, read: RunRead) -> RenderableType:
+        """Results where there are some, else the failure, else the last words."""
+        status = read.run.status
+        parts: list[RenderableType] = []
+        if rows := _rows(read.results):
+            parts += [_results(rows), Text()]
+        elif read.results.get("trained") is False:
+            parts.append(
+                Text("no supervision was found, so nothing was trained", "dim")
+            )
+        failed = read.run.state in ("failed", "died")
+        if status and status.message:
+            parts.append(
+                Text(
+                    safe(status.message),
+                    self.app.theme_variables["error"] if failed else "dim",
+                )
+            )
+        words = read.log.splitlines() if failed else read.curves.messages
+        parts += [Text(safe(line), "dim") for line in words[-_LINES:]]
+        return Group(*parts)
+
+
+def _rows(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a results file that look as they should."""
+    rows = results.get("rows")
+    rows = rows if isinstance(rows, list) else []
+    return [row for row in rows if isinstance(row, dict) and "method" in row]
+
+
+def _results(rows: list[dict[str, Any]]) -> Table:
+    """Methods by metrics, mean ± standard deviation over the splits."""
+    metrics = [name for name, v in rows[0].items() if isinstance(v, dict)]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("on unseen styles")
+    for metric in metrics:
+        table.add_column(Text(safe(metric)), justify="right")
+    for row in rows:
+        cells = [_mean(row.get(metric)) for metric in metrics]
+        table.add_row(Text(safe(str(row["method"]))), *cells)
+    return table
+
+
+def _mean(value: Any) -> Text:
+    if not isinstance(value, dict) or not isinstance(value.get("mean"), int | float):
+        return Text("–")
+    spread = value.get("std")
+    text = Text(f"{value['mean']:.3f}")
+    return text.append(f" ±{spread:.3f}", "dim") if isinstance(spread, float) else text

@@ -1,0 +1,60 @@
+"""Text for the screen: untrusted words made harmless, numbers made short.
+
+Names and metadata come from strangers' files. They are shown as `Text`, never parsed
+as markup, and characters that could steer a terminal are taken out here.
+"""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+
+_JOINERS = "\u200c\u200d"  # wanted between letters of some scripts and inside emoji
+
+
+def safe(text: str, limit: int = 500) -> str:
+    """One line without control, escape and direction characters."""
+    line = "".join(" " if c in "\t\r\n" else c for c in text[:limit])
+    return "".join(c for c in line if _is_harmless(c))
+
+
+def _is_harmless(character: str) -> bool:
+    return character in _JOINERS or unicodedata.category(character) not in (
+        "Cc",
+        "Cf",
+        "Cs",
+        "Co",
+        "Zl",
+        "Zp",
+    )
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def ago(then: float, now: float | None = None) -> str:
+    """How long ago a Unix time was, in one short phrase."""
+    seconds = (time.time() if now is None else now) - then
+    if seconds < 60:
+        return "just now"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 file`, `1,204 files`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def rank(low: int, high: int) -> str:
+    """The rank of a LoRA, a span where its modules differ."""
+    return str(high) if low == high else f"{low}–{high}"
