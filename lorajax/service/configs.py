@@ -36,13 +36,14 @@ def _rank(name: str) -> tuple[bool, int, str]:
 
 
 def _summary(path: Path) -> str:
-    """The comment that a configuration starts with, as one line."""
+    """The comment that a configuration starts with, but for its command, in a line."""
     words: list[str] = []
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             if not line.startswith("#"):
                 break
-            words.append(line.lstrip("# ").strip())
+            said = line.lstrip("# ").strip()
+            words += [] if said.startswith(("python ", "lorajax ")) else [said]
     except (OSError, UnicodeDecodeError):
         return ""
     return " ".join(filter(None, words))

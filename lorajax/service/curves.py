@@ -8,6 +8,7 @@ from lorajax.training.run_dir import read_metrics
 
 CURVES = ("loss", "accuracy", "triplet_accuracy", "lr")
 _MESSAGES_KEPT = 200
+_PACED_LINES = 30
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Curves:
     Attributes:
       of: (what, split) → curve; `what` is one of `CURVES`.
       rate: LoRAs per second, as last measured.
+      pace: optimiser steps per second, over the last lines of one split.
       messages: what the stages said, the last ones.
       offset: how much of the file has been read.
     """
@@ -38,6 +40,14 @@ class Curves:
     learning_rate: float | None = None
     messages: list[str] = field(default_factory=list)
     offset: int = 0
+    recent: list[tuple[float, float, int]] = field(default_factory=list)
+
+    @property
+    def pace(self) -> float | None:
+        if len(self.recent) < 2:
+            return None
+        (begun, first, _), (now, last, _) = self.recent[0], self.recent[-1]
+        return (last - first) / (now - begun) if now > begun and last > first else None
 
     def splits(self, what: str) -> list[int]:
         """The splits for which a curve exists."""
@@ -79,8 +89,16 @@ def _take(curves: Curves, line: Any) -> None:
         value = _number(line.get(what))
         if step is not None and value is not None:
             curves.of.setdefault((what, int(split)), Curve()).append(step, value)
+    if line.get("kind") == "train" and step is not None:
+        _keep_pace(curves, _number(line.get("time")) or 0.0, step, int(split))
     curves.rate = _number(line.get("loras_per_s")) or curves.rate
     curves.learning_rate = _number(line.get("lr")) or curves.learning_rate
+
+
+def _keep_pace(curves: Curves, time: float, step: float, split: int) -> None:
+    """Remembers when the last steps of the present split were done."""
+    same = [line for line in curves.recent if line[2] == split]
+    curves.recent = [*same, (time, step, split)][-_PACED_LINES:]
 
 
 def _number(value: Any) -> float | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def read_run(path: Path) -> Run:
     """One run as it is now."""
     launch = _read_json(path / "launch.json")
     started = launch.get("time") or _modified(path / "config.yaml")
-    config = _flat(_read_yaml(path / "config.yaml"))
+    config = _read_config(path / "config.yaml", _modified(path / "config.yaml"))
     return Run(path, path.name, _status(path, launch), config, float(started))
 
 
@@ -225,12 +226,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+@lru_cache(maxsize=512)
+def _read_config(path: Path, modified: float) -> dict[str, Any]:
+    """A run's settings, flat; read again when the file's time has changed."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
-    return document if isinstance(document, dict) else {}
+    return _flat(document) if isinstance(document, dict) else {}
 
 
 def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
