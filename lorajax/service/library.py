@@ -152,10 +152,9 @@ def index_folders(
       refit: embeds every file again, even where its vector is known.
       describe, embedder: stand-ins for the real reader and embedder.
     """
+    from lorajax.formats import scan
     from lorajax.service.describing import describe as read_file
     from lorajax.service.embedding import open_embedder
-
-    from lorajax.formats import scan
 
     tell = on_progress or (lambda progress: None)
     tell(Progress("scanning"))
