@@ -105,7 +105,7 @@ def build_adapter(file: TensorFile, naming: Naming) -> Adapter:
         module: _update(module, roles, arrays, file.peft_config, naming)
         for module, roles in naming.modules.items()
     }
-    dead = tuple(module for module, update in updates.items() if update.is_zero())
+    dead = {module: None for module, update in updates.items() if update.is_zero()}
     if len(dead) == len(updates):
         raise AdapterError(
             f"expected a trained LoRA, found {len(dead)} modules whose update is zero",
@@ -124,8 +124,8 @@ def build_adapter(file: TensorFile, naming: Naming) -> Adapter:
         format=naming.format,
         family=naming.family,
         tier="exact",
-        updates={m: u for m, u in updates.items() if m not in set(dead)},
-        dead=dead,
+        updates={m: u for m, u in updates.items() if m not in dead},
+        dead=tuple(dead),
         unmapped=naming.unmapped,
         side=naming.side,
         ranks={module: update.rank for module, update in updates.items()},

@@ -3,6 +3,7 @@
 Nothing is opened here: a file is a candidate by its name alone.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -71,7 +72,7 @@ def scan(paths: Iterable[str | Path]) -> Scan:
 
 def _scan_folder(folder: Path, found: list[Path], refused: list[Refusal]) -> None:
     before = len(found) + len(refused)
-    for path in sorted(_walk(folder, set(), refused)):
+    for path in sorted(_walk(folder, refused)):
         suffix = path.suffix.lower()
         if suffix in READABLE:
             found.append(path)
@@ -87,35 +88,38 @@ def _scan_folder(folder: Path, found: list[Path], refused: list[Refusal]) -> Non
         )
 
 
-def _walk(
-    folder: Path, seen: set[tuple[int, int]], refused: list[Refusal]
-) -> Iterator[Path]:
+def _walk(folder: Path, refused: list[Refusal]) -> Iterator[Path]:
     """All files below, hidden ones excepted; a folder already seen is not entered."""
-    try:
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            return
-        seen.add((status.st_dev, status.st_ino))
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        reason = clean(error.strerror or type(error).__name__, 80)
-        refused.append(Refusal(folder, f"{shown(folder)}: cannot be listed: {reason}"))
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
+    seen: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = folder.stat()
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            refused.append(_unlisted(folder, error))
             continue
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), seen, refused)
-        elif entry.is_file():
-            yield Path(entry.path)
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        waiting += [Path(entry.path) for entry in visible if entry.is_dir()]
+        yield from (Path(entry.path) for entry in visible if entry.is_file())
+
+
+def _unlisted(folder: Path, error: OSError) -> Refusal:
+    reason = clean(error.strerror or type(error).__name__, 80)
+    return Refusal(folder, f"{shown(folder)}: cannot be listed: {reason}")
 
 
 def _each_once(paths: Iterable[Path]) -> list[Path]:
     """The files by path, each (device, inode) once; a real file goes before a link."""
     chosen: dict[tuple[int, int], Path] = {}
     for path in sorted(set(paths), key=lambda path: (path.is_symlink(), path)):
-        status = path.stat()
-        chosen.setdefault((status.st_dev, status.st_ino), path)
+        with contextlib.suppress(OSError):  # gone since it was listed
+            status = path.stat()
+            chosen.setdefault((status.st_dev, status.st_ino), path)
     return sorted(chosen.values())
 
 

@@ -14,6 +14,7 @@ from lorajax.naming.shapes import Shape, agrees, described, dims_agree
 from lorajax.naming.spellings import flat, spellings
 from lorajax.naming.strangers import unknown_base
 from lorajax.naming.table import Module
+from lorajax.naming.words import printable
 
 # Fields that name a base model, most trusted first, and their values.
 _FIELDS = ("ss_base_model_version", "modelspec.architecture", "ss_base_model")
@@ -93,10 +94,10 @@ def declared_name(
     """What the file calls its base model, or nothing."""
     named = (peft_config or {}).get("base_model_name_or_path")
     if isinstance(named, str) and named:
-        return named[:200]
+        return printable(named, 120)
     for field in _FIELDS:
         if metadata.get(field):
-            return metadata[field][:200]
+            return printable(metadata[field], 120)
     return ""
 
 

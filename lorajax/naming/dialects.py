@@ -59,7 +59,7 @@ _DOTTED = (
     r"(?!(?:(?:unet|text_encoder)\.)?base_model\.)(?P<module>.+)"
 )
 _PAIR = r"\.lora_(?P<role>A|B)(?:(?:\.[^.]+)?\.weight|\.default)?"
-_UP_DOWN = r"\.(?P<role>up|down)\.weight"
+_UP_DOWN = r"\.(?P<role>(?:up|down)(?=\.weight$)|alpha$)(?:\.weight)?"
 
 
 def _row(dialect: str, pattern: str, module: str = r"\g<module>") -> Row:
@@ -75,7 +75,10 @@ ROWS = (
     _row("kohya dotted", _DOTTED + r"\.(?P<role>lora_up|lora_down)\.weight"),
     _row("diffusers 0.22", _DOTTED + r"(?<!\.processor)\.lora" + _UP_DOWN),
     _row("diffusers 0.22", _DOTTED + r"\.lora_linear_layer" + _UP_DOWN),
-    _row("diffusers", _DOTTED + r"\.(?P<role>alpha)"),
+    _row(
+        "diffusers",
+        _DOTTED + r"(?<!_lora)(?<!\.lora)(?<!_lora\d)(?<!_layer)\.(?P<role>alpha)",
+    ),
     _row(
         "diffusers attn-procs",
         _DOTTED + r"\.processor\.(?P<leaf>to_[qkv]|add_[qkv]_proj)_lora" + _UP_DOWN,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from lorajax.errors import NamingError
+from lorajax.naming.words import printable
 
 _ENDINGS = {
     "LoHa (LyCORIS)": r"hada_(?:w[12]_[ab]|t[12])",
@@ -62,14 +63,14 @@ def refuse_peft_type(config: Mapping[str, object] | None) -> None:
     config = config or {}
     kind = config.get("peft_type")
     if isinstance(kind, str) and kind.upper() not in ("LORA", ""):
-        refuse_families({f"{kind[:40]} (PEFT)": ()})
+        refuse_families({f"{printable(kind)} (PEFT)": ()})
     for field in ("use_dora", "use_qalora"):
         if config.get(field) is True:
             refuse_families({{"use_dora": "DoRA", "use_qalora": "QALoRA"}[field]: ()})
     start = config.get("init_lora_weights")
     if isinstance(start, str) and _MOVES_BASE.fullmatch(start.lower()):
         raise NamingError(
-            f"expected an update of the base weights, found one started by {start[:40]}"
-            ", which also holds a part of the base model",
+            "expected an update of the base weights, found one started by "
+            f"{printable(start)}, which also holds a part of the base model",
             "save it with path_initial_model_for_weight_conversion",
         )

@@ -18,6 +18,7 @@ from lorajax.errors import NamingError
 from lorajax.naming.bases import table_of
 from lorajax.naming.shapes import Shape, agrees
 from lorajax.naming.table import Module
+from lorajax.naming.words import printable
 
 _CLASSES = {
     "CrossAttention": r"unet\..*\.attn[12]\..*",
@@ -84,7 +85,7 @@ def _find_walk(
 def _target_classes(component: str, metadata: Mapping[str, str]) -> list[str]:
     try:
         found = json.loads(metadata[component])
-        classes = sorted({str(name)[:40] for name in found})
+        classes = sorted({printable(name) for name in found})
     except (KeyError, TypeError, ValueError, RecursionError):
         classes = list(_DEFAULTS[component])
     if unknown := [name for name in classes if name not in _CLASSES]:

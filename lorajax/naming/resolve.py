@@ -10,6 +10,7 @@ from lorajax.naming.dialects import SortedKeys, sort_keys
 from lorajax.naming.families import refuse_families, refuse_peft_type
 from lorajax.naming.indexed import name_indexed
 from lorajax.naming.shapes import Shape
+from lorajax.naming.spellings import flat, spellings
 from lorajax.naming.strangers import not_a_lora
 
 _SGM_BLOCKS = ("input_blocks", "output_blocks", "middle_block")
@@ -66,10 +67,11 @@ def resolve(
     if not keys.dialects:
         raise not_a_lora(tensors)
     _refuse_strange_keys(keys)
-    modules: Mapping[str, Mapping[str, str]] = keys.modules
+    modules, lone_alphas = _apart(keys.modules)
     if "cloneofsimo" in keys.dialects:
         modules = name_indexed(modules, tensors, metadata)
     found = detect(modules, tensors, metadata, peft_config)
+    _refuse_strange_alphas(lone_alphas, found.base_model)
     raw_of = _one_raw_each(found)
     ordered = sorted(raw_of, key=table_of(found.base_model).positions.__getitem__)
     chosen = set(raw_of.values())
@@ -96,6 +98,22 @@ def _refuse_strange_keys(keys: SortedKeys) -> None:
             f"two things: {shown}{more}",
             "say which trainer wrote the file, so that its names can be added",
         )
+
+
+def _apart(
+    modules: Mapping[str, Mapping[str, str]],
+) -> tuple[dict[str, Mapping[str, str]], dict[str, str]]:
+    """Modules with factors, and the keys of alphas that have none."""
+    factors = {raw: roles for raw, roles in modules.items() if set(roles) != {"alpha"}}
+    alphas = {r: roles["alpha"] for r, roles in modules.items() if r not in factors}
+    return factors, alphas
+
+
+def _refuse_strange_alphas(alphas: Mapping[str, str], base_model: str) -> None:
+    """An alpha of a module without factors changes nothing; any other is misread."""
+    known = spellings(base_model)
+    strange = [key for raw, key in alphas.items() if flat(raw) not in known]
+    _refuse_strange_keys(SortedKeys(unknown=strange))
 
 
 def _one_raw_each(found: Detection) -> dict[str, str]:

@@ -80,8 +80,17 @@ def test_hashes_are_those_of_body_and_file(path: Path):
     assert file.file_sha256() == hashlib.sha256(data).hexdigest()
     arrays, key = file.read_hashed({"b"})
     assert list(arrays) == ["b"] and key == file.content_key()
+    np.testing.assert_array_equal(arrays["b"], NUMBERS[0])
     save_file({"a": NUMBERS, "b": NUMBERS[0]}, path, {"k": "another"})
     assert open_tensor_file(path).content_key() == key
+
+
+def test_tensors_at_odd_places_come_aligned(path: Path):
+    body = b"\x07" + NUMBERS.astype(np.float32).tobytes()
+    header = {"a": entry([1], 0, 1, "U8"), "b": entry([2, 3], 1, 25)}
+    arrays, _ = open_tensor_file(write(path, header, body)).read_hashed({"a", "b"})
+    np.testing.assert_array_equal(arrays["b"], NUMBERS)
+    assert arrays["b"].flags.aligned and arrays["a"] == [7]
 
 
 HEADERS = {

@@ -55,6 +55,12 @@ MEANINGS = {
         f"unet.{BLOCK}.to_out.0",
         "up",
     ),
+    f"{BLOCK}.processor.to_v_lora.alpha": (
+        "diffusers attn-procs",
+        f"{BLOCK}.to_v",
+        "alpha",
+    ),
+    f"unet.{BLOCK}.to_v.lora.alpha": ("diffusers 0.22", f"unet.{BLOCK}.to_v", "alpha"),
     "text_encoder.x.self_attn.to_out_lora.up.weight": (
         "diffusers attn-procs",
         "text_encoder.x.self_attn.out_proj",

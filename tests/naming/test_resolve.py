@@ -218,6 +218,10 @@ REFUSED: dict[str, tuple[Shapes, str]] = {
         kohya("sd1") | {"lora_unet_x.sparkle": (2, 2)},
         "found 1 that mean nothing or two things: 'lora_unet_x.sparkle'",
     ),
+    "strange alpha": (
+        kohya("sd1") | {"lora_unet_sparkle.alpha": ()},
+        "'lora_unet_sparkle.alpha'",
+    ),
     "SD3": (peft("transformer.joint_blocks.0.x_block.attn.proj"), "Stable Diffusion 3"),
     "Wan": (peft("blocks.0.self_attn.q"), "a LoRA for Wan,"),
     "Llama": (peft("model.layers.0.self_attn.q_proj"), "Llama-style language model"),
@@ -260,6 +264,21 @@ def test_configurations_that_change_the_meaning_are_refused(case: str):
     with pytest.raises(NamingError) as refusal:
         resolve(peft("transformer.h.0.attn.c_proj"), {}, config)
     assert message in refusal.value.message
+
+
+def test_an_alpha_whose_factors_were_removed_changes_nothing():
+    shapes = kohya("sd1", "unet.") | {
+        key: () for key in kohya("sd1", "text_encoder.") if key.endswith(".alpha")
+    }
+    naming = resolve(shapes)
+    assert len(naming.modules) == 278 and not naming.unmapped
+
+
+def test_a_declared_base_cannot_paint_the_screen():
+    config = {"base_model_name_or_path": "evil\x1b[31m\u202e\n" + "x" * 500}
+    with pytest.raises(NamingError) as refusal:
+        resolve(peft("a.b.c"), {}, config)
+    assert refusal.value.message.isprintable() and len(refusal.value.message) < 300
 
 
 def test_a_derived_model_of_the_same_layout_is_accepted():
