@@ -1,8 +1,14 @@
-"""Two themes of our own: sumi (ink, dark) and washi (paper, light)."""
+"""Two themes of our own: sumi (ink, dark) and washi (paper, light); their colours."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from textual.app import App
 from textual.theme import Theme
+
+NAMES = ("primary", "accent", "success", "warning", "error", "panel")
 
 SUMI = Theme(
     name="sumi",
@@ -49,3 +55,9 @@ WASHI = Theme(
         "border-blurred": "#ddd5c2",
     },
 )
+
+
+def colours(app: App[Any]) -> Mapping[str, str]:
+    """The theme's colours as Rich styles: those of a terminal theme are named."""
+    known = app.theme_variables
+    return {name: known[name].removeprefix("ansi_") for name in NAMES}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Footer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lorajax_tui.app import LorajaxApp
     from lorajax_tui.collection import Collection
 
+REST_SECONDS = 0.05
 NARROW_OR_WIDE = [(0, "-narrow"), (110, "-wide")]
 SHORT_OR_TALL = [(0, "-short"), (30, "-tall")]
 
@@ -30,6 +32,8 @@ class Frame(Screen[None]):
     AUTO_FOCUS = ""  # a focused input would swallow the keys in the footer
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = NARROW_OR_WIDE
     VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = SHORT_OR_TALL
+
+    _resting: Timer | None = None
 
     @property
     def lorajax(self) -> LorajaxApp:
@@ -50,6 +54,12 @@ class Frame(Screen[None]):
         path = str(self.lorajax.library)
         known = f"{count(len(collection), 'LoRA')} · " if collection is not None else ""
         self.query_one(TopBar).say(known + path)
+
+    def after_rest(self, call: Callable[[], None]) -> None:
+        """Calls once the cursor has rested a moment: a held key loads nothing."""
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(REST_SECONDS, call)
 
     def action_details(self) -> None:
         """Hides the details; where the screen is narrow, shows them instead."""

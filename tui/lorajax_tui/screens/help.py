@@ -12,6 +12,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from lorajax_tui.themes import colours
+
 WORDS = {
     "library": "Type / to filter: every word must occur in the name, base model, "
     "family, tier or tags. A click on a column's head sorts by it.",
@@ -43,7 +45,7 @@ class HelpScreen(ModalScreen[None]):
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 3, 0, 0))
-        style = self.app.theme_variables["accent"]
+        style = colours(self.app)["accent"]
         for key, words in self._keys:
             table.add_row(Text(key, style, justify="right"), Text(words))
         return table

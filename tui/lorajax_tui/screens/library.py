@@ -186,6 +186,9 @@ class LibraryScreen(Frame):
 
     @on(DataTable.RowHighlighted)
     def _row_highlighted(self) -> None:
+        self.after_rest(self._look_closer)
+
+    def _look_closer(self) -> None:
         key = self.query_one(CollectionTable).key_at_cursor()
         if key:
             self._load_entry(key)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on, work
+from textual import events, on, work
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
@@ -21,6 +21,7 @@ from lorajax_tui.messages import (
     TaskFailed,
 )
 from lorajax_tui.screens.frame import Frame
+from lorajax_tui.themes import colours
 from lorajax_tui.widgets.columns import tier_text
 from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.meter import meter
@@ -41,6 +42,15 @@ class NearTable(DataTable[Text]):
         Binding("j", "cursor_down", "Down", show=False),
         Binding("k", "cursor_up", "Up", show=False),
     ]
+
+    def on_click(self, event: events.Click) -> None:
+        """One click chooses, as in the library; two walk."""
+        event.prevent_default()
+        row = event.style.meta.get("row", -1)
+        if row >= 0:
+            self.move_cursor(row=row)
+            if event.chain == 2:
+                self.action_select_cursor()
 
 
 class NeighboursScreen(Frame):
@@ -153,13 +163,13 @@ class NeighboursScreen(Frame):
                 Text(str(match.rank), "dim", justify="right"),
                 self._similarity(match.similarity),
                 Text(safe(match.name, _NAME)),
-                tier_text(match.tier, self.app.theme_variables),
+                tier_text(match.tier, colours(self.app)),
             )
             table.add_row(*cells, key=match.key)
 
     def _similarity(self, value: float) -> Text:
         colour = "accent" if value >= _SAME else "primary"
-        line = meter(value, _BAR, self.app.theme_variables, colour)
+        line = meter(value, _BAR, colours(self.app), colour)
         return line.append(f" {value:6.3f}")
 
     @on(NeighboursFailed)
@@ -174,7 +184,7 @@ class NeighboursScreen(Frame):
         self.query_one("#notice", Notice).say(title, text, hint)
 
     def _show_trail(self) -> None:
-        accent = self.app.theme_variables["accent"]
+        accent = colours(self.app)["accent"]
         text = Text(no_wrap=True, overflow="ellipsis")
         for step, (_, name) in enumerate(self.trail[-4:]):
             text.append(" › " if step else "", "dim")
@@ -189,9 +199,13 @@ class NeighboursScreen(Frame):
         self.action_walk()
 
     @on(DataTable.RowHighlighted)
-    def _row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        if event.row_key.value:
-            self._load_entry(event.row_key.value)
+    def _row_highlighted(self) -> None:
+        self.after_rest(self._look_closer)
+
+    def _look_closer(self) -> None:
+        key = self._key_at_cursor()
+        if key is not None:
+            self._load_entry(key)
 
     @work(thread=True, exclusive=True, group="entry", exit_on_error=False)
     def _load_entry(self, key: str) -> None:

@@ -11,6 +11,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual_fastdatatable import ArrowBackend, DataTable
 
+from lorajax_tui.themes import colours
 from lorajax_tui.widgets.columns import Colours, ColumnSpec, fitting
 
 _ARROWS = {True: " ▼", False: " ▲"}
@@ -90,6 +91,11 @@ class CollectionTable(DataTable):
         """The Arrow column that a shown column sorts by."""
         return self._specs()[index].name
 
+    def on_click(self, event: events.Click) -> None:
+        """A double click does what Enter does."""
+        if event.chain == 2 and event.style.meta.get("row", -1) >= 0:
+            self.action_select_cursor()
+
     def on_resize(self, event: events.Resize) -> None:
         if self._view is not None:
             self._rebuild()
@@ -107,7 +113,7 @@ class CollectionTable(DataTable):
         """Gives the table its rows and columns anew, for the present width."""
         assert self._view is not None
         specs = self._specs()
-        self.backend = ViewBackend(self._view, specs, self.app.theme_variables)
+        self.backend = ViewBackend(self._view, specs, colours(self.app))
         self._column_labels = [self._label(spec) for spec in specs]
         self._column_widths = [spec.width for spec in specs]
         self._ordered_columns = None

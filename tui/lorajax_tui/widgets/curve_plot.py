@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from textual_plot import HiResMode, PlotWidget
 
+from lorajax_tui.themes import colours
+
 if TYPE_CHECKING:
     from lorajax.service.curves import Curve, Curves
 
@@ -41,16 +43,16 @@ class CurvePlot(PlotWidget, can_focus=False):
 
     def _newest(self, curves: Curves, name: str) -> str:
         """The last value of every split in the colour of its line, as markup."""
-        colours = self.app.theme_variables
+        found = colours(self.app)
         values = [
-            f"[{colours[_colour(split)]}]{curves.of[name, split].values[-1]:.3g}[/]"
+            f"[{found[_colour(split)]}]{curves.of[name, split].values[-1]:.3g}[/]"
             for split in curves.splits(name)
         ]
         return " ".join(values)
 
     def _draw(self, curve: Curve, split: int) -> None:
         every = -(-len(curve.steps) // _POINTS)
-        colour = self.app.theme_variables[_colour(split)]
+        colour = colours(self.app)[_colour(split)]
         steps, values = curve.steps[::every], curve.values[::every]
         self.plot(steps, values, colour, HiResMode.BRAILLE)
 

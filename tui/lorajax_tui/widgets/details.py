@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from lorajax_tui.themes import colours
 from lorajax_tui.widgets.columns import tier_text
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.words import rank, safe
@@ -56,7 +57,7 @@ class Details(VerticalScroll, can_focus=True):
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
-        tier = tier_text(facts.tier, self.app.theme_variables)
+        tier = tier_text(facts.tier, colours(self.app))
         tier.append(f"\n{TIER_WORDS.get(facts.tier, '')}", "dim")
         rows: list[tuple[str, str | Text]] = [
             ("base", safe(facts.base_model)),
@@ -82,7 +83,7 @@ class Details(VerticalScroll, can_focus=True):
         facts = entry.facts
         share = facts.modules_mapped / max(1, facts.modules_total)
         text = Text(f"{facts.modules_mapped} of {facts.modules_total} ")
-        text.append_text(meter(share, 10, self.app.theme_variables))
+        text.append_text(meter(share, 10, colours(self.app)))
         for number, word in ((facts.unmapped, "unmapped"), (facts.dead, "dead")):
             if number:
                 text.append(f"\n{number} {word}", "dim")
@@ -104,7 +105,7 @@ class Details(VerticalScroll, can_focus=True):
         return [Text(safe(path), "dim") for path in entry.paths]
 
     def _colour(self, name: str) -> str:
-        return self.app.theme_variables[name]
+        return colours(self.app)[name]
 
     def _chip(self) -> str:
         return f"{self._colour('primary')} on {self._colour('panel')}"

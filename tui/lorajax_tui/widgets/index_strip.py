@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widgets import Static
 
+from lorajax_tui.themes import colours
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.words import duration, safe
 
@@ -35,7 +36,7 @@ class IndexStrip(Static):
         done, total = progress.done, progress.total
         seconds = max(1e-3, time.monotonic() - self._started)
         text = Text(no_wrap=True, overflow="ellipsis")
-        text.append_text(meter(done / total, _BAR, self.app.theme_variables, "accent"))
+        text.append_text(meter(done / total, _BAR, colours(self.app), "accent"))
         text.append(f" {done:,}/{total:,}", "bold")
         if done and seconds > 1:
             left = duration((total - done) * seconds / done)

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from lorajax_tui.themes import colours
 from lorajax_tui.words import ago, safe
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class RunList(OptionList):
     def _line(self, run: Run) -> Text:
         sign, colour = STATES[run.state]
         text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(f"{sign} ", self.app.theme_variables[colour])
+        text.append(f"{sign} ", colours(self.app)[colour])
         text.append(safe(run.name))
         share = self._share(run)
         text.append(f"  {share or ago(run.started)}", "dim")

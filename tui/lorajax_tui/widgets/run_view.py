@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.widgets import Static
 
+from lorajax_tui.themes import colours
 from lorajax_tui.widgets.curve_plot import CurvePlot
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.widgets.run_list import STATES
@@ -44,10 +45,10 @@ class RunView(Vertical):
         self.query_one("#said", Static).update(self._said(read))
 
     def _head(self, run: Run, curves: Curves) -> Group:
-        colours = self.app.theme_variables
+        found = colours(self.app)
         sign, colour = STATES[run.state]
         title = Text(no_wrap=True, overflow="ellipsis")
-        title.append(f"{sign} {run.state}", f"bold {colours[colour]}")
+        title.append(f"{sign} {run.state}", f"bold {found[colour]}")
         title.append(f"  {safe(run.name)}", "bold")
         if run.status and run.is_active:
             title.append(f"  {safe(run.status.stage)}", "dim")
@@ -58,7 +59,7 @@ class RunView(Vertical):
         if run.status is None or not run.status.total:
             return text.append("waiting for its first step", "dim")
         step, total = run.status.step, run.status.total
-        text.append_text(meter(step / total, _BAR, self.app.theme_variables))
+        text.append_text(meter(step / total, _BAR, colours(self.app)))
         text.append(f" {step:,}/{total:,}")
         if curves.rate:
             text.append(f" · {curves.rate:,.0f} LoRAs/s", "dim")
@@ -84,7 +85,7 @@ class RunView(Vertical):
             parts.append(
                 Text(
                     safe(status.message),
-                    self.app.theme_variables["error"] if failed else "dim",
+                    colours(self.app)["error"] if failed else "dim",
                 )
             )
         words = read.log.splitlines() if failed else read.curves.messages

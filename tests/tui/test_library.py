@@ -1,0 +1,158 @@
+"""The library screen: browse, filter, sort, index, and its empty and failed states."""
+
+from pathlib import Path
+
+from textual.widgets import Input, Static
+
+from lorajax_tui.screens.library import LibraryScreen
+from lorajax_tui.widgets.index_strip import IndexStrip
+from tests.tui.conftest import MakeApp
+from tests.tui.driving import names, opened, screen_text, until
+
+
+async def test_the_collection_is_shown_with_details(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await opened(pilot)
+        assert names(table)[:3] == ["[red]Clay", "Ink line", "Ink wash"]
+        await pilot.press("j")
+        await until(pilot, lambda: screen_text(pilot).count("Ink line") >= 2)
+        assert "6 LoRAs" in screen_text(pilot)
+
+
+async def test_typing_filters_and_escape_clears(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await opened(pilot)
+        await pilot.press("slash", *"ink")
+        await until(pilot, lambda: table.row_count == 3)
+        assert set(names(table)) == {"Ink line", "Ink wash", "Watercolour"}
+        await pilot.press("space", *"wash")
+        assert names(table) == ["Ink wash"]
+        assert "1 of 6" in screen_text(pilot)
+        await pilot.press("enter")
+        assert app.focused is table
+        await pilot.press("escape")
+        assert table.row_count == 6
+        await pilot.press("slash", *"zzz")
+        assert "Nothing fits" in screen_text(pilot)
+        await pilot.press("escape")
+        assert "Ink wash" in screen_text(pilot)
+
+
+async def test_the_cursor_stays_on_its_lora(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await opened(pilot)
+        await pilot.press("j", "j")
+        key = table.key_at_cursor()
+        await pilot.press("S")
+        assert names(table) == sorted(names(table), key=str.lower, reverse=True)
+        assert table.key_at_cursor() == key
+
+
+async def test_keys_and_clicks_sort(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await opened(pilot)
+        await pilot.press("s", "s", "s")
+        assert "Rank ▲" in screen_text(pilot)
+        ranks = [table.get_row_at(i)[3].plain for i in range(6)]
+        assert ranks == ["0", "4", "8", "12", "16", "20"]
+        await pilot.click(table, offset=(2, 0))
+        assert "Name ▲" in screen_text(pilot)
+        await pilot.click(table, offset=(2, 0))
+        assert "Name ▼" in screen_text(pilot)
+
+
+async def test_names_of_strangers_do_nothing_to_the_screen(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        text = screen_text(pilot)
+        assert "[red]Clay" in text and "赛博朋克" in text and "Oil 油絵" in text
+        widths = {strip.cell_length for strip in app.screen._compositor.render_strips()}
+        assert widths == {80}
+
+
+async def test_a_narrow_screen_shows_details_instead(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        details = app.screen.query_one("#details")
+        browse = app.screen.query_one("#browse")
+        assert not details.display and browse.display
+        await pilot.press("d")
+        assert details.display and not browse.display
+        await pilot.press("d")
+        await pilot.resize_terminal(160, 40)
+        assert details.display and browse.display
+        assert "Tags" in screen_text(pilot)
+
+
+async def test_a_library_that_is_not_there_invites(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    app = make_app(tmp_path / "none.sqlite")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Your library is empty" in screen_text(pilot))
+        assert "Press i" in screen_text(pilot)
+
+
+async def test_a_damaged_library_is_an_error_with_advice(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.sqlite"
+    path.write_bytes(b"no database at all" * 100)
+    app = make_app(path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "cannot be opened" in screen_text(pilot))
+        assert "damaged or foreign" in screen_text(pilot)
+        await pilot.press("slash", "a", "escape", "s", "enter", "d", "d")
+
+
+async def test_indexing_shows_progress_and_a_summary(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot)
+        await pilot.press("i")
+        folder = app.screen.query_one("#folder", Input)
+        folder.value = str(tmp_path / "no such folder")
+        await pilot.press("enter")
+        await until(pilot, lambda: "no such folder" in screen_text(pilot))
+        folder.value = str(tmp_path)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LibraryScreen))
+        strip = app.screen.query_one(IndexStrip)
+        await until(pilot, lambda: "/3" in str(strip.visual))
+        await until(pilot, lambda: not strip.display)
+        said = [f"{n.title} {n.message}" for n in app._notifications]
+        assert "Indexed 3 added" in said
+        assert "1 file could not be read x.safetensors: [bold]truncated" in said
+        assert app.state.folder == str(tmp_path)
+
+
+async def test_indexing_can_fail_and_be_stopped(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    app = make_app()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "slow").mkdir()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot)
+        await pilot.press("i")
+        app.screen.query_one("#folder", Input).value = str(tmp_path / "bad")
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(app._notifications))
+        assert any("it went wrong" in n.title for n in app._notifications)
+        await pilot.press("i")
+        app.screen.query_one("#folder", Input).value = str(tmp_path / "slow")
+        await pilot.press("enter")
+        await until(pilot, lambda: getattr(app.screen, "_job", None) is not None)
+        await pilot.press("i")
+        assert "Stop indexing?" in str(app.screen.query(Static).first().visual)
+        await pilot.click("#stop")
+        strip = app.screen.query_one(IndexStrip)
+        await until(pilot, lambda: not strip.display)

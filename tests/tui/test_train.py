@@ -1,0 +1,109 @@
+"""The train screen: start, watch, stop, continue, and find again."""
+
+from pathlib import Path
+
+from textual.widgets import Input, OptionList, Select
+
+from lorajax.service.runs import list_runs, read_run, stop_run
+from lorajax_tui.screens.train import TrainScreen
+from lorajax_tui.widgets.curve_plot import CurvePlot
+from tests.tui.conftest import MakeApp
+from tests.tui.driving import screen_text, until, words
+
+
+def put_config(folder: Path) -> Path:
+    """A configuration file of one's own."""
+    path = folder / "mine.yaml"
+    path.write_text("# Mine.\n", encoding="utf-8")
+    return path
+
+
+async def start(app, pilot, overrides: str) -> TrainScreen:
+    """Opens the train screen and starts a run."""
+    await pilot.press("3")
+    screen = app.screen
+    assert isinstance(screen, TrainScreen)
+    await until(pilot, lambda: bool(screen.query("#config")))
+    screen.query_one("#overrides", Input).value = overrides
+    await pilot.click("#start")
+    await until(pilot, lambda: screen.chosen is not None)
+    return screen
+
+
+async def test_a_run_is_started_watched_and_stopped(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        screen = await start(app, pilot, "training.steps=400 pause=0.02")
+        await until(pilot, lambda: "running" in words(pilot, "#run-head"))
+        await until(pilot, lambda: "/400" in words(pilot, "#run-head"))
+        plot = screen.query_one("#loss", CurvePlot)
+        await until(pilot, lambda: bool(plot._datasets))
+        await until(pilot, lambda: "left" in words(pilot, "#run-head"))
+        await pilot.press("1", "3")  # it stays responsive meanwhile
+        await pilot.press("s")
+        await until(pilot, lambda: "stopped" in words(pilot, "#run-head"))
+        await pilot.press("c")
+        await until(pilot, lambda: "running" in words(pilot, "#run-head"))
+        assert screen.chosen is not None
+        stop_run(screen.chosen)
+        path = screen.chosen
+        await until(pilot, lambda: read_run(path).state == "stopped")
+
+
+async def test_a_run_survives_the_application_and_is_found_again(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await start(app, pilot, "training.steps=100000 pause=0.01")
+        await until(pilot, lambda: "running" in words(pilot, "#run-head"))
+    (run,) = list_runs(tmp_path / "runs")
+    assert run.state == "running"
+    again = make_app()
+    async with again.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(again.screen, TrainScreen))
+        runs = again.screen.query_one("#runs", OptionList)
+        await until(pilot, lambda: runs.option_count == 1)
+        await until(pilot, lambda: run.name in words(pilot, "#run-head"))
+        await pilot.press("s")
+        await until(pilot, lambda: "stopped" in words(pilot, "#run-head"))
+
+
+async def test_a_finished_run_shows_its_results(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        screen = await start(app, pilot, "training.steps=5")
+        await until(pilot, lambda: "finished" in words(pilot, "#run-head"))
+        assert "5/5" in words(pilot, "#run-head")
+        await until(pilot, lambda: "encoder trained" in screen_text(pilot))
+        assert "0.750 ±0.010" in screen_text(pilot)
+        await pilot.press("c")
+        await until(pilot, lambda: bool(app._notifications))
+        assert any("cannot be continued" in n.title for n in app._notifications)
+        assert screen.query_one("#accuracy", CurvePlot).border_subtitle
+
+
+async def test_a_run_that_fails_says_why(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await start(app, pilot, "fake=crash")
+        await until(pilot, lambda: "failed" in words(pilot, "#run-head"))
+        await until(pilot, lambda: "lerning_rate" in screen_text(pilot))
+
+
+async def test_wrong_overrides_are_refused_at_once(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: "No runs yet" in screen_text(pilot))
+        screen = app.screen
+        assert not isinstance(screen.query_one("#config", Select).value, type(None))
+        for typed, said in (("steps 3", "expected an override"), ("'", "overrides")):
+            screen.query_one("#overrides", Input).value = typed
+            screen.query_one("#overrides", Input).focus()
+            await pilot.press("enter")
+            await until(
+                pilot,
+                lambda said=said: any(said in n.title for n in app._notifications),
+            )
+        assert list_runs(app.runs) == []
