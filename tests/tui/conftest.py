@@ -68,12 +68,14 @@ def make_app(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return IndexJob(dirs, where, command=command)
 
     def make(path: Path = library) -> LorajaxApp:
-        return LorajaxApp(
+        app = LorajaxApp(
             path,
             runs=tmp_path / "runs",
             state_file=tmp_path / "state.json",
             train_command=(sys.executable, trainer),
             index_job=index_job,
         )
+        app.animation_level = "none"
+        return app
 
     return make

@@ -48,7 +48,7 @@ async def test_a_lora_alone_in_its_space_and_one_without_a_vector(
         table = await opened(pilot)
         await pilot.press("slash", *"water", "enter", "enter")
         await until(pilot, lambda: "It is alone" in screen_text(pilot))
-        await pilot.press("1", "escape", "slash", *"operator", "enter")
+        await pilot.press("1", "escape", "slash", *"oper", "enter")
         await until(pilot, lambda: table.row_count == 1)
         await pilot.press("enter")
         await until(pilot, lambda: "Nothing to compare" in screen_text(pilot))
