@@ -1,1 +1,62 @@
-"""What all tests share."""
+"""What all tests share: a compilation cache, and LoRAs made of random factors."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+CACHE = Path(__file__).parent.parent / ".cache"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "compiled"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+from lorajax.adapters.adapter import Adapter  # noqa: E402
+from lorajax.adapters.interface import Update  # noqa: E402
+from lorajax.adapters.low_rank import LowRankUpdate  # noqa: E402
+
+SHAPES = {"unet.a.to_q": (12, 10), "unet.b.to_k": (8, 16), "unet.c.proj_in": (6, 6)}
+MakeAdapter = Callable[..., Adapter]
+
+
+def adapter_of(
+    updates: dict[str, Update], name: str = "made", dead: Sequence[str] = ()
+) -> Adapter:
+    """An adapter of an imaginary base model."""
+    return Adapter(
+        path=Path(f"{name}.safetensors"),
+        name=name,
+        base_model="imaginary",
+        format="kohya",
+        family="lora",
+        tier="exact",
+        updates=updates,
+        dead=tuple(dead),
+        unmapped=(),
+        side=(),
+        ranks={module: 1 for module in updates},
+        dtype="F32",
+        warnings=(),
+        content_key=name,
+        evidence="made for a test",
+    )
+
+
+@pytest.fixture(scope="session")
+def make_adapter() -> MakeAdapter:
+    """Random LoRAs: `make_adapter(seed, modules=…)`, ranks 1 to 4, some scale."""
+
+    def make(seed: int, modules: Sequence[str] = tuple(SHAPES)) -> Adapter:
+        rng = np.random.default_rng(seed)
+        updates: dict[str, Update] = {}
+        for module in modules:
+            out, in_ = SHAPES[module]
+            rank = int(rng.integers(1, 5))
+            updates[module] = LowRankUpdate(
+                rng.standard_normal((out, rank)).astype("f4"),
+                rng.standard_normal((rank, in_)).astype("f4"),
+                float(rng.uniform(0.5, 2.0)),
+            )
+        return adapter_of(updates, f"lora-{seed}")
+
+    return make

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lorajax import __version__
-from lorajax.cli import collection, training, zoo
+from lorajax.cli import collection, demo, training, zoo
 
 app = typer.Typer(
     help="Know any LoRA by its weights: search, compare and embed collections.",
@@ -14,6 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command()(demo.demo)
 app.command()(training.train)
 app.command()(training.evaluate)
 app.command()(training.export)

@@ -96,9 +96,7 @@ def search(
         [str(m["rank"]), f"{m['similarity']:.3f}", m["name"], m["tier"], m["path"]]
         for m in document["matches"]
     ]
-    print_table(
-        ["#", "similarity", "name", "tier", "path"], rows, {"#", "similarity"}
-    )
+    print_table(["#", "similarity", "name", "tier", "path"], rows, {"#", "similarity"})
 
 
 def embed(

@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, everything else on standard error."""
+"""What commands print: results on standard output, all else on standard error."""
 
 import json
 import sys

@@ -1,6 +1,5 @@
 """`lorajax train`, `evaluate` and `export`: from a configuration to a bundle."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +36,7 @@ def train(
     if as_json:
         print_json({"run": str(report.path), **report.results})
         return
-    _print_results(report.path, report.results, report.notes)
+    print_results(report.path, report.results, report.notes)
 
 
 def evaluate(
@@ -51,7 +50,7 @@ def evaluate(
     if as_json:
         print_json(results)
         return
-    _print_results(path, results, ())
+    print_results(path, results, ())
 
 
 def export(
@@ -71,10 +70,10 @@ def export(
     note(f"use it: lorajax index FOLDER --model {written}")
 
 
-def _print_results(path: Path, results: dict[str, Any], notes: tuple[str, ...]) -> None:
-    if notes and not sys.stderr.isatty():
-        for line in notes:
-            note(line)
+def print_results(path: Path, results: dict[str, Any], notes: tuple[str, ...]) -> None:
+    """The table of a run, or why there is none."""
+    for line in notes:
+        note(line)
     rows = results.get("rows") or []
     if rows:
         metrics = [name for name in rows[0] if name != "method"]

@@ -1,6 +1,6 @@
 """The shape of the encoder and its ablations."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -26,16 +26,16 @@ class EncoderSettings(Section):
 
     start: Literal["random", "geometry"] = "geometry"
     normalise: Literal["none", "rms", "unit"] = "unit"
-    width: int = Field(256, ge=4)
-    layers: int = Field(2, ge=0, le=48)
-    heads: int = Field(4, ge=1)
-    ffn: int = Field(512, ge=1)
-    dropout: float = Field(0.1, ge=0.0, lt=1.0)
-    module_dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    width: Annotated[int, Field(ge=4)] = 256
+    layers: Annotated[int, Field(ge=0, le=48)] = 2
+    heads: Annotated[int, Field(ge=1)] = 4
+    ffn: Annotated[int, Field(ge=1)] = 512
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    module_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     positions: bool = True
     layer_weights: Literal["mlp", "mean"] = "mlp"
-    layer_weights_hidden: int = Field(128, ge=1)
-    layer_weights_dropout: float = Field(0.05, ge=0.0, lt=1.0)
+    layer_weights_hidden: Annotated[int, Field(ge=1)] = 128
+    layer_weights_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:

@@ -1,5 +1,7 @@
 """How held-out LoRAs are chosen and scored."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from lorajax.config.section import Section
@@ -16,8 +18,8 @@ class EvaluationSettings(Section):
       mixture: weights of semi-hard, easy and too-easy negatives in validation and test.
     """
 
-    splits: int = Field(3, ge=1, le=100)
-    validation: float = Field(0.2, gt=0.0, lt=0.5)
-    test: float = Field(0.3, gt=0.0, lt=0.6)
-    triplets: int = Field(4000, ge=1)
+    splits: Annotated[int, Field(ge=1, le=100)] = 3
+    validation: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.2
+    test: Annotated[float, Field(gt=0.0, lt=0.6)] = 0.3
+    triplets: Annotated[int, Field(ge=1)] = 4000
     mixture: tuple[float, float, float] = (10.0, 4.0, 2.0)

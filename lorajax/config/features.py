@@ -1,6 +1,6 @@
 """How a module's update becomes a short vector."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -24,7 +24,7 @@ class FeatureSettings(Section):
     """
 
     projection: ProjectionKind = "gram_pca"
-    components: int = Field(128, ge=1, le=4096)
-    batch: int = Field(256, ge=2)
-    sketch: int = Field(16, ge=2, le=128)
-    max_basis_mb: int = Field(2048, ge=1)
+    components: Annotated[int, Field(ge=1, le=4096)] = 128
+    batch: Annotated[int, Field(ge=2)] = 256
+    sketch: Annotated[int, Field(ge=2, le=128)] = 16
+    max_basis_mb: Annotated[int, Field(ge=1)] = 2048

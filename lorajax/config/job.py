@@ -1,5 +1,7 @@
 """A whole job: the sections of `configs/*.yaml` together."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from lorajax.config.collection import CollectionSettings
@@ -21,9 +23,9 @@ class RunSettings(Section):
       resume: continue the run of this name where it stopped.
     """
 
-    name: str | None = Field(None, pattern=r"^[^/\\:*?\"<>|\x00-\x1f]+$")
+    name: Annotated[str | None, Field(pattern=r"^[^/\\:*?\"<>|\x00-\x1f]+$")] = None
     root: str = "checkpoints"
-    seed: int = Field(0, ge=0)
+    seed: Annotated[int, Field(ge=0)] = 0
     resume: bool = False
 
 

@@ -62,7 +62,9 @@ def _read(path: Path) -> dict[str, Any]:
         document = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         line = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not valid YAML: {line}", "mend this line") from error
+        raise ConfigError(
+            f"{path}: not valid YAML: {line}", "mend this line"
+        ) from error
     if not isinstance(document, dict | None):
         kind = type(document).__name__
         raise ConfigError(f"{path}: expected sections with keys, found a {kind}")

@@ -1,6 +1,6 @@
 """How the encoder is trained."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,8 @@ class TrainingSettings(Section):
       reduction: `mean` over all triplets (the paper's) or over the `active` ones,
         those that still violate the margin.
       mixture: weights of semi-hard, easy and too-easy negatives in training.
+      branch_rate: learning rate of the Transformer's layers as a share of the rest's;
+        below one where few styles would be learned by heart.
       weight_decay: not applied to biases, norms and positions.
       warmup: share of all steps with a rising learning rate.
       final_learning_rate: where cosine decay ends, as a share of the peak.
@@ -28,16 +30,17 @@ class TrainingSettings(Section):
     """
 
     metric_learning: bool = True
-    steps: int = Field(200, ge=1)
-    batch_loras: int = Field(128, ge=3)
-    batch_triplets: int = Field(2048, ge=1)
-    margin: float = Field(0.3, gt=0.0, le=2.0)
+    steps: Annotated[int, Field(ge=1)] = 200
+    batch_loras: Annotated[int, Field(ge=3)] = 128
+    batch_triplets: Annotated[int, Field(ge=1)] = 2048
+    margin: Annotated[float, Field(gt=0.0, le=2.0)] = 0.3
     reduction: Literal["mean", "active"] = "active"
     mixture: tuple[float, float, float] = (15.0, 5.0, 1.0)
-    learning_rate: float = Field(1e-3, gt=0.0)
-    weight_decay: float = Field(1e-4, ge=0.0)
-    warmup: float = Field(0.2, ge=0.0, le=1.0)
-    final_learning_rate: float = Field(0.05, ge=0.0, le=1.0)
-    gradient_clip: float | None = Field(1.0, gt=0.0)
-    validate_every: int = Field(10, ge=1)
-    checkpoint_every: int = Field(50, ge=1)
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    branch_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-4
+    warmup: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
+    final_learning_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    gradient_clip: Annotated[float | None, Field(gt=0.0)] = 1.0
+    validate_every: Annotated[int, Field(ge=1)] = 10
+    checkpoint_every: Annotated[int, Field(ge=1)] = 50

@@ -103,7 +103,9 @@ def _of_one_base(
     refused: tuple[Refusal, ...],
 ) -> Collection:
     counts = Counter(member.base_model for member in members)
-    chosen = base_model or min(counts, key=lambda base: (-counts[base], base), default="")
+    chosen = base_model or min(
+        counts, key=lambda base: (-counts[base], base), default=""
+    )
     if counts[chosen] < MIN_LORAS:
         raise DatasetError(*_too_few(folder, base_model, counts, len(refused)))
     others = {base: count for base, count in counts.items() if base != chosen}

@@ -6,6 +6,7 @@ anchor's label (or, without labels, the nearest 5 %); negatives are semi-hard up
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -66,9 +67,7 @@ def _known_triplets(
     return places[rng.integers(len(places), size=count)]
 
 
-def _candidates(
-    supervision: Supervision, members: Int[np.ndarray, " m"]
-) -> Candidates:
+def _candidates(supervision: Supervision, members: Int[np.ndarray, " m"]) -> Candidates:
     assert supervision.similarity is not None
     similarity = supervision.similarity[np.ix_(members, members)]
     names = np.array([supervision.labels[i] or "" for i in members])
@@ -83,8 +82,7 @@ def _candidates(
         negative = other & ~positive
     edges = (0.0, SEMI_HARD_SHARE, EASY_SHARE, 1.0)
     bands = [
-        negative & (share > low) & (share <= high)
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        negative & (share > low) & (share <= high) for low, high in pairwise(edges)
     ]
     return Candidates(positive, np.stack(bands))
 

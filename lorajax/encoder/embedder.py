@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -111,13 +112,15 @@ def params_dict(state: nnx.State) -> dict[str, np.ndarray]:
 
 def params_state(graph: nnx.GraphDef, params: dict[str, np.ndarray]) -> nnx.State:
     """The inverse of `params_dict`."""
-    leaves = {
-        tuple(int(part) if part.isdigit() else part for part in name.split(".")): (
-            nnx.Param(jax.numpy.asarray(array))
-        )
+    leaves: dict[tuple[Any, ...], nnx.Param] = {
+        _path(name): nnx.Param(jax.numpy.asarray(array))
         for name, array in params.items()
     }
     return nnx.from_flat_state(leaves)
+
+
+def _path(name: str) -> tuple[int | str, ...]:
+    return tuple(int(part) if part.isdigit() else part for part in name.split("."))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -99,20 +99,20 @@ def load_bundle(folder: str | Path) -> Bundle:
         version, bases = document["lorajax_bundle"], document["bases"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{folder}: expected a bundle with a config.json, found none that is readable",
+            f"{folder}: expected a bundle with a config.json, found no readable one",
             "make one with 'lorajax export RUN DIR'",
         ) from error
     if version != VERSION:
         raise CheckpointError(
-            f"{folder}: expected a bundle of version {VERSION}, found version {version}",
+            f"{folder}: expected a bundle of version {VERSION}, found {version}",
             "export it again with this version of lorajax",
         )
     models = {base: load_model(folder / "bases" / base) for base in bases}
     for base, model in models.items():
         if model.encoder.hash() != bases[base]["encoder_hash"]:
             raise CheckpointError(
-                f"{folder}: config.json names encoder {bases[base]['encoder_hash']} for "
-                f"{base}, found {model.encoder.hash()}",
+                f"{folder}: config.json names another encoder for {base} than "
+                f"{model.encoder.hash()}, which is there",
                 "export the bundle again from its run",
             )
     return Bundle(folder, models)

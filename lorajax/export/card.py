@@ -24,7 +24,7 @@ def model_card(model: Model, results: dict[str, Any]) -> str:
             "|---|---|",
             f"| projection | {facts.kind}, {facts.width} components at most |",
             f"| modules | {len(facts.modules)} |",
-            f"| basis | `{model.basis.hash()}`, fitted on {max(facts.fitted_on)} LoRAs |",
+            f"| basis | `{model.basis.hash()}`, of {max(facts.fitted_on)} LoRAs |",
             f"| encoder | `{model.encoder.hash()}`, trained: {results['trained']} |",
             f"| supervision | {results['supervision']} |",
             "",
@@ -39,7 +39,7 @@ def _table(results: dict[str, Any]) -> list[str]:
         return [f"Not evaluated: {results.get('evaluation_note', 'no results')}", ""]
     metrics = [name for name in rows[0] if name != "method"]
     return [
-        f"On held-out styles, mean ± standard deviation over {results['splits']} splits:",
+        f"On {results['split']}, mean ± deviation, {results['splits']} splits:",
         "",
         "| method | " + " | ".join(metrics) + " |",
         "|---|" + "---|" * len(metrics),

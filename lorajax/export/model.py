@@ -1,4 +1,4 @@
-"""A basis and the encoder that belongs to it, for one base model: on disk and in use."""
+"""A basis and its encoder, for one base model: on disk and in use."""
 
 import json
 from dataclasses import dataclass

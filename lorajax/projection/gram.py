@@ -85,7 +85,7 @@ def collection_gram(adapters: Sequence[Adapter]) -> CollectionGram:
     gram = np.zeros((len(modules), len(adapters), len(adapters)))
     for n, module in enumerate(modules):
         members = np.flatnonzero(live[:, n])
-        stacked = stack([adapters[i] for i in members], module)
+        stacked = stack([adapters[int(i)] for i in members], module)
         gram[n][np.ix_(members, members)] = cross_gram(stacked, stacked)
     return CollectionGram(modules, gram, live)
 

@@ -50,12 +50,14 @@ class GramBasis(Basis):
                 f"{n}.alpha": pca.alpha,
                 f"{n}.row_mean": pca.row_mean,
                 f"{n}.explained_variance": pca.explained_variance,
-                f"{n}.total_variance": np.array(pca.total_variance),
+                f"{n}.total_variance": np.array([pca.total_variance]),
             }
         return arrays
 
     @classmethod
-    def from_arrays(cls, facts: BasisFacts, arrays: dict[str, np.ndarray]) -> "GramBasis":
+    def from_arrays(
+        cls, facts: BasisFacts, arrays: dict[str, np.ndarray]
+    ) -> "GramBasis":
         count = len(facts.modules)
         stacks = [
             Stack(*(arrays[f"{n}.{part}"] for part in ("up", "down", "starts")))
@@ -66,7 +68,7 @@ class GramBasis(Basis):
                 arrays[f"{n}.alpha"],
                 arrays[f"{n}.row_mean"],
                 arrays[f"{n}.explained_variance"],
-                float(arrays[f"{n}.total_variance"]),
+                float(arrays[f"{n}.total_variance"][0]),
             )
             for n in range(count)
         ]
@@ -97,7 +99,7 @@ class PreparedGram:
             fitted_on=tuple(len(members) for _, members, _ in chosen),
         )
         stacks = tuple(
-            stack([self.adapters[i] for i in members], module)
+            stack([self.adapters[int(i)] for i in members], module)
             for module, members, _ in chosen
         )
         return GramBasis(facts, stacks, tuple(pca for _, _, pca in chosen))

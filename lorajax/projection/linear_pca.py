@@ -53,7 +53,7 @@ class LinearBasis(Basis):
         return tuple(pca.explained_variance_ratio for pca in self.pcas)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        arrays = {"side": np.array(self.side)}
+        arrays = {"side": np.array([self.side])}
         for n, pca in enumerate(self.pcas):
             arrays |= {
                 f"{n}.mean": pca.mean,
@@ -71,7 +71,7 @@ class LinearBasis(Basis):
             LinearPCA(*(arrays[f"{n}.{part}"] for part in parts))
             for n in range(len(facts.modules))
         ]
-        return cls(facts, tuple(pcas), int(arrays["side"]))
+        return cls(facts, tuple(pcas), int(arrays["side"][0]))
 
 
 def flattened_update(adapter: Adapter, module: str) -> Float[np.ndarray, " d"]:
@@ -155,7 +155,9 @@ class PreparedDense:
         return Features(scores, mask)
 
     def _vectors(self, module: str, members: np.ndarray) -> np.ndarray:
-        return np.stack([flattened_update(self.adapters[i], module) for i in members])
+        return np.stack(
+            [flattened_update(self.adapters[int(i)], module) for i in members]
+        )
 
 
 def fit_incremental(
@@ -174,9 +176,9 @@ def fit_incremental(
     for start, end in zip(starts, [*starts[1:], len(vectors)], strict=True):
         pca.partial_fit(vectors[start:end])
     return LinearPCA(
-        pca.mean_.astype("f4"),
-        pca.components_.astype("f4"),
-        pca.explained_variance_ratio_,
+        np.asarray(pca.mean_, "f4"),
+        np.asarray(pca.components_, "f4"),
+        np.asarray(pca.explained_variance_ratio_),
     )
 
 

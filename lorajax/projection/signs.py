@@ -12,7 +12,9 @@ from jaxtyping import Float
 
 
 @lru_cache(maxsize=4096)
-def sign_matrix(name: str, rows: int, columns: int) -> Float[np.ndarray, "rows columns"]:
+def sign_matrix(
+    name: str, rows: int, columns: int
+) -> Float[np.ndarray, "rows columns"]:
     """A ±1/√columns matrix of a name: E[S Sᵀ] is the identity.
 
     Args:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from lorajax.adapters import algebra
 from lorajax.adapters.adapter import Adapter
+from lorajax.adapters.algebra import sketch
 from lorajax.projection.signs import sign_matrix
 
 
@@ -31,7 +31,7 @@ def sketch_module(adapter: Adapter, module: str, side: int) -> np.ndarray:
     out, in_ = update.shape
     left = sign_matrix(f"{module}/left", out, side)
     right = sign_matrix(f"{module}/right", in_, side)
-    return np.asarray(algebra.sketch(update, left, right), "f4").reshape(-1)
+    return np.asarray(sketch(update, left, right), "f4").reshape(-1)
 
 
 def sketch_adapter(adapter: Adapter, side: int) -> dict[str, np.ndarray]:
@@ -41,13 +41,13 @@ def sketch_adapter(adapter: Adapter, side: int) -> dict[str, np.ndarray]:
 
 def gather(sketches: Sequence[dict[str, np.ndarray]], side: int) -> Sketches:
     """Stacks the cores of several LoRAs over the modules that any of them has."""
-    modules = tuple(sorted({name for sketch in sketches for name in sketch}))
+    modules = tuple(sorted({name for own in sketches for name in own}))
     cores = np.zeros((len(sketches), len(modules), side * side), "f4")
     live = np.zeros((len(sketches), len(modules)), bool)
-    for i, sketch in enumerate(sketches):
+    for i, own in enumerate(sketches):
         for n, module in enumerate(modules):
-            if module in sketch:
-                cores[i, n], live[i, n] = sketch[module], True
+            if module in own:
+                cores[i, n], live[i, n] = own[module], True
     return Sketches(modules, cores, live)
 
 

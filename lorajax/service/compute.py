@@ -1,4 +1,4 @@
-"""JAX, made ready once per process, before the first import of anything that uses it."""
+"""JAX, made ready once per process, before anything imports it."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,9 @@ import psutil
 
 def cache_dir() -> Path:
     """Where lorajax keeps what can be made again; `LORAJAX_CACHE` moves it."""
-    return Path(os.environ.get("LORAJAX_CACHE") or platformdirs.user_cache_dir("lorajax"))
+    return Path(
+        os.environ.get("LORAJAX_CACHE") or platformdirs.user_cache_dir("lorajax")
+    )
 
 
 def prepare_jax() -> None:

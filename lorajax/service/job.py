@@ -75,7 +75,6 @@ def run_splits(
     notes = _notes(job)
     for note in notes:
         run.log(kind="stage", stage="collection", message=note)
-        on_progress(Progress("collection", 1, 1, note))
     count = settings.evaluation.splits
     first = _split(job, 0)
     if first is None or job.supervision.kind == "none":
@@ -146,7 +145,7 @@ def _same_collection(run: Path, collection: Collection) -> None:
     file, names = run / "collection.json", collection.names
     if file.exists() and json.loads(file.read_text(encoding="utf-8")) != names:
         raise CheckpointError(
-            f"{run}: the collection in {collection.folder} is not the one it began with",
+            f"{run}: the LoRAs in {collection.folder} are not those it began with",
             "start a new run: give it another run.name",
         )
     write_json(file, names)
@@ -156,7 +155,9 @@ def _notes(job: Job) -> list[str]:
     collection = job.collection
     notes = [f"{len(collection.members)} LoRAs of {collection.base_model}"]
     if collection.other_bases:
-        others = ", ".join(f"{n} of {base}" for base, n in collection.other_bases.items())
+        others = ", ".join(
+            f"{n} of {base}" for base, n in collection.other_bases.items()
+        )
         notes.append(f"left out, of other base models: {others}")
     notes += [f"refused {r.path.name}: {r.message}" for r in collection.refused]
     return [*notes, f"supervision: {job.supervision.kind} – {job.supervision.note}"]
@@ -264,8 +265,8 @@ def _run_without_evaluation(job: Job) -> str:
     if unsupervised:
         return f"not trained: {job.supervision.note}"
     return (
-        f"not evaluated: holding out unseen styles takes at least {MIN_LABELS} styles of "
-        f"2 LoRAs, found {len(job.supervision.usable_labels)}; add more labelled LoRAs"
+        f"not evaluated: holding out styles takes {MIN_LABELS} styles of 2 LoRAs, "
+        f"found {len(job.supervision.usable_labels)}; add more labelled LoRAs"
     )
 
 
@@ -278,9 +279,18 @@ def _results(
         "supervision": f"{job.supervision.kind} – {job.supervision.note}",
         "base_model": job.collection.base_model,
         "n_loras": len(job.collection.members),
-        "split": "unseen styles" if job.supervision.triplets is None else "unseen LoRAs",
+        "split": "unseen styles"
+        if job.supervision.triplets is None
+        else "unseen LoRAs",
         "splits": splits,
         "seed": job.settings.run.seed,
+        "held_out": _held_out(job) if values else [],
         "rows": table(values) if values else [],
     }
     return document | ({"evaluation_note": reason} if reason else {})
+
+
+def _held_out(job: Job) -> list[str]:
+    """Names of the LoRAs that the exported model's training and selection never saw."""
+    split = _split(job, 0)
+    return [job.collection.names[i] for i in split.test] if split else []

@@ -28,7 +28,9 @@ class TrainingReport:
 
 
 def train(
-    config: Path, overrides: Sequence[str] = (), on_progress: OnProgress = lambda progress: None
+    config: Path,
+    overrides: Sequence[str] = (),
+    on_progress: OnProgress = lambda progress: None,
 ) -> TrainingReport:
     """Runs a job to its end, or until it is asked to stop.
 

@@ -1,5 +1,6 @@
 """Which LoRAs and which triplets a step sees."""
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
@@ -32,7 +33,11 @@ def draw_batch(
     if not len(triplets):
         return None
     chosen = features[members]
-    return TripletBatch(chosen.scores, chosen.mask, triplets.astype(np.int32))
+    return TripletBatch(
+        jnp.asarray(chosen.scores),
+        jnp.asarray(chosen.mask),
+        jnp.asarray(triplets, jnp.int32),
+    )
 
 
 def _members(

@@ -111,7 +111,7 @@ def _run(
         batch, began = _batch(task, step), time.perf_counter()
         assert batch is not None  # the first batch was not empty, none will be
         state, metrics = step_fn(state, batch, key)
-        _report(task, step, metrics, float(schedule(step)), batch, began)
+        _report(task, step, metrics, float(np.asarray(schedule(step))), batch, began)
         done = step + 1
         if done % settings.validate_every == 0 or done == settings.steps:
             best = _better(best, state, validate(state.params), task)
@@ -137,7 +137,11 @@ def _validation(task: Task, graph: nnx.GraphDef) -> Callable[[nnx.State], float]
     members = task.split.validation
     rng = np.random.default_rng([task.seed, 4])
     triplets = triplets_among(
-        task.supervision, members, task.evaluation.triplets, task.evaluation.mixture, rng
+        task.supervision,
+        members,
+        task.evaluation.triplets,
+        task.evaluation.mixture,
+        rng,
     )
     held_out = task.features[members]
 
@@ -153,7 +157,7 @@ def _validation(task: Task, graph: nnx.GraphDef) -> Callable[[nnx.State], float]
 
 
 def _better(best: Best, state: TrainState, accuracy: float, task: Task) -> Best:
-    """The new state where validation likes it more, or where nothing can be measured."""
+    """The new state where validation likes it more, or where it measures nothing."""
     task.on_metrics(
         {
             "kind": "validation",

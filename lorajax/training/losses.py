@@ -13,7 +13,7 @@ def cosine_triplet_loss(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Triplet loss on cosine distance, with every LoRA encoded once.
 
-    relu((1 − cos(a, p)) − (1 − cos(a, n)) + margin), over triplets of rows of one batch.
+    relu((1 − cos(a, p)) − (1 − cos(a, n)) + margin), over triplets of a batch.
 
     Args:
       embeddings: unit vectors.

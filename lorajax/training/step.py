@@ -1,6 +1,6 @@
 """One optimiser step, pure; the loop compiles it once."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -31,17 +31,24 @@ class TrainState(NamedTuple):
 def make_optimiser(
     settings: TrainingSettings, params: nnx.State
 ) -> optax.GradientTransformation:
-    """AdamW with linear warm-up and cosine decay; decay spares vectors and positions."""
+    """AdamW, warm-up and cosine decay; weight decay spares vectors and positions."""
     schedule = learning_rate_schedule(settings)
 
     def decays(path: tuple, leaf: Array) -> bool:
         return "positions" not in jax.tree_util.keystr(path) and leaf.ndim > 1
 
-    mask = jax.tree_util.tree_map_with_path(decays, params)
-    adamw = optax.adamw(schedule, weight_decay=settings.weight_decay, mask=mask)
-    if settings.gradient_clip is None:
-        return adamw
-    return optax.chain(optax.clip_by_global_norm(settings.gradient_clip), adamw)
+    def in_branch(path: tuple, leaf: Array) -> bool:
+        return "blocks" in jax.tree_util.keystr(path)
+
+    decayed, branch = (
+        jax.tree_util.tree_map_with_path(rule, params) for rule in (decays, in_branch)
+    )
+    clip = settings.gradient_clip
+    return optax.chain(
+        optax.identity() if clip is None else optax.clip_by_global_norm(clip),
+        optax.adamw(schedule, weight_decay=settings.weight_decay, mask=decayed),
+        optax.masked(optax.scale(settings.branch_rate), branch),
+    )
 
 
 def learning_rate_schedule(settings: TrainingSettings) -> optax.Schedule:
@@ -74,10 +81,10 @@ def train_step(
 
     (loss, accuracy), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = optimiser.update(gradient, state.optimiser, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params = cast(nnx.State, optax.apply_updates(state.params, updates))
     metrics = {
         "loss": loss,
         "accuracy": accuracy,
-        "gradient_norm": optax.global_norm(gradient),
+        "gradient_norm": optax.tree.norm(gradient),
     }
     return TrainState(params, opt_state, jnp.asarray(state.step + 1)), metrics

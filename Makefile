@@ -1,0 +1,51 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each sets up all it needs.
+# Needs Python 3.11 or newer (PYTHON=… to choose one) and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.PHONY: install demo test test-slow check format clean help
+
+help:
+	@echo "make demo      the whole road on a demo collection, ending in three searches"
+	@echo "make test      the whole suite"
+	@echo "make check     format, lint, types, import contracts"
+	@echo "make install   .venv with the package and its development tools"
+	@echo "make test-slow the tests that take minutes"
+	@echo "make format    rewrite the code in the house format"
+	@echo "make clean     remove .venv and caches"
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; choose one with PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+demo: install
+	$(BIN)/lorajax demo configs/base.yaml
+
+test: install
+	$(BIN)/python -m pytest
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,72 @@
+"""The demonstration: the whole road once, ending in three searches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorajax.service.evaluating import export
+from lorajax.service.library import Matches, index_folders, neighbours
+from lorajax.service.progress import OnProgress
+from lorajax.service.training import TrainingReport, train
+
+RUN_NAME = "demo"
+SEARCHES = 3
+NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demonstration made.
+
+    Attributes:
+      styles: name of a LoRA → its true style, which no search looks at.
+      searches: for LoRAs of three styles that training never saw.
+    """
+
+    report: TrainingReport
+    collection: Path
+    bundle: Path
+    library: Path
+    styles: dict[str, str]
+    searches: tuple[Matches, ...]
+
+
+def run_demo(config: Path, overrides: Sequence[str], on_progress: OnProgress) -> Demo:
+    """Collection, training, evaluation, bundle, index and searches.
+
+    Everything lands in `checkpoints/demo/`; what is there already is not made again.
+    """
+    named = [f"run.name={RUN_NAME}", *overrides, "run.resume=true"]
+    report = train(config, named, on_progress)
+    collection = _collection(config, named)
+    bundle = export(report.path, report.path / "bundle")
+    library = report.path / "library.sqlite"
+    index_folders([collection], library, bundle, on_progress=on_progress)
+    truth = _truth(collection)
+    queries = _queries(report.results, truth)
+    found = [neighbours(library, query, NEIGHBOURS) for query in queries]
+    return Demo(report, collection, bundle, library, truth, tuple(found))
+
+
+def _collection(config: Path, overrides: Sequence[str]) -> Path:
+    from lorajax.config import load_job
+    from lorajax.zoo.build import demo_path
+
+    return demo_path(load_job(config, overrides).zoo)
+
+
+def _truth(collection: Path) -> dict[str, str]:
+    from lorajax.formats.scan import lora_name
+    from lorajax.zoo.build import read_truth
+
+    loras = read_truth(collection)["loras"]
+    return {lora_name(collection / lora["file"]): lora["style"] for lora in loras}
+
+
+def _queries(results: dict[str, Any], truth: dict[str, str]) -> list[str]:
+    """The first LoRA of each of three styles that were held out of training."""
+    queries: dict[str, str] = {}
+    for name in results["held_out"]:
+        queries.setdefault(truth[name], name)
+    return list(queries.values())[:SEARCHES]

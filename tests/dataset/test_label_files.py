@@ -1,0 +1,39 @@
+"""The public benchmark's files load as they are, and mistakes name their line."""
+
+from pathlib import Path
+
+import pytest
+
+from lorajax.dataset.label_files import read_rankings, read_triplets
+from lorajax.errors import DatasetError
+
+PLACES = {"11": 0, "22": 1, "33": 2, "44": 3}
+
+
+def test_triplets_of_known_loras(tmp_path: Path) -> None:
+    path = tmp_path / "eval_triplets.jsonl"
+    path.write_text(
+        '{"anchor": "11", "positive": "22", "negative": "44"}\n'
+        '{"anchor": "11", "positive": "99", "negative": "44"}\n',
+        encoding="utf-8",
+    )
+    assert read_triplets(path, PLACES).tolist() == [[0, 1, 3]]
+
+
+def test_rankings_become_ordered_pairs(tmp_path: Path) -> None:
+    path = tmp_path / "ranking.csv"
+    rows = "query_id,lora_id,rank\n11,33,2\n11,22,1\n11,44,3\n22,11,1\n"
+    path.write_text(rows, encoding="utf-8")
+    expected = [[0, 1, 2], [0, 1, 3], [0, 2, 3]]
+    assert read_rankings(path, PLACES).tolist() == expected
+
+
+def test_bad_lines_are_named(tmp_path: Path) -> None:
+    triplets = tmp_path / "t.jsonl"
+    triplets.write_text('{"anchor": "11"}\n', encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"t\.jsonl, line 1: expected"):
+        read_triplets(triplets, PLACES)
+    ranking = tmp_path / "r.csv"
+    ranking.write_text("query_id,lora_id,rank\n11,22,first\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"r\.csv, line 2: expected the columns"):
+        read_rankings(ranking, PLACES)

@@ -1,0 +1,75 @@
+"""A basis on disk: the same scores after reading, and no silent damage."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from lorajax.errors import CheckpointError, ProjectionError
+from lorajax.projection.gram_pca import PreparedGram
+from lorajax.projection.linear_pca import PreparedDense, PreparedSketch
+from lorajax.projection.sketch import sketch_all
+from lorajax.projection.storage import load_basis, save_basis
+from tests.conftest import MakeAdapter, adapter_of
+
+TRAIN = np.arange(6)
+
+
+@pytest.mark.parametrize("kind", ["gram_pca", "sketch_pca", "incremental_pca"])
+def test_round_trip(tmp_path: Path, make_adapter: MakeAdapter, kind: str) -> None:
+    adapters = [make_adapter(seed) for seed in range(6)]
+    prepared = {
+        "gram_pca": lambda: PreparedGram(adapters),
+        "sketch_pca": lambda: PreparedSketch(sketch_all(adapters, 4), "imaginary"),
+        "incremental_pca": lambda: PreparedDense(adapters, 64),
+    }[kind]()
+    basis = prepared.fit(TRAIN, 4)
+    save_basis(basis, tmp_path / "basis.safetensors")
+    again = load_basis(tmp_path / "basis.safetensors")
+    assert again.facts == basis.facts and again.hash() == basis.hash()
+    new = make_adapter(77)
+    np.testing.assert_allclose(
+        again.transform(new).scores, basis.transform(new).scores, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_altered_contents_are_noticed(
+    tmp_path: Path, make_adapter: MakeAdapter
+) -> None:
+    path = tmp_path / "basis.safetensors"
+    basis = PreparedGram([make_adapter(seed) for seed in range(6)]).fit(TRAIN, 4)
+    save_basis(basis, path)
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    arrays = load_file(path)
+    arrays["0.alpha"] = arrays["0.alpha"] * 2
+    save_file(arrays, path, metadata=metadata)
+    with pytest.raises(CheckpointError, match="do not match their hash"):
+        load_basis(path)
+    save_file(arrays, path, metadata={**metadata, "lorajax_basis": "99"})
+    with pytest.raises(CheckpointError, match="expected a basis of version 1"):
+        load_basis(path)
+    path.write_bytes(b"not a basis")
+    with pytest.raises(CheckpointError, match="not a readable basis"):
+        load_basis(path)
+
+
+def test_a_lora_of_another_base_model_is_refused(make_adapter: MakeAdapter) -> None:
+    basis = PreparedGram([make_adapter(seed) for seed in range(6)]).fit(TRAIN, 4)
+    stranger = make_adapter(1)
+    object.__setattr__(stranger, "base_model", "sdxl")
+    with pytest.raises(ProjectionError, match="expected a LoRA of imaginary, found"):
+        basis.transform(stranger)
+    nothing = adapter_of({"unet.z": make_adapter(1).updates["unet.a.to_q"]})
+    with pytest.raises(ProjectionError, match="none of its 1 live modules"):
+        basis.transform(nothing)
+
+
+def test_a_basis_too_large_is_refused_before_the_work(
+    make_adapter: MakeAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ProjectionError, match="more than features.max_basis_mb=0"):
+        PreparedGram([make_adapter(seed) for seed in range(6)], max_basis_mb=0)

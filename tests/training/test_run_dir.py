@@ -1,0 +1,40 @@
+"""Status and metrics as other processes read them."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from lorajax.training.run_dir import RunDir, read_metrics, read_status, write_json
+
+
+def test_status_round_trip_and_death(tmp_path: Path) -> None:
+    assert read_status(tmp_path) is None
+    run = RunDir(tmp_path)
+    run.update(state="running", stage="training", step=3, total=9)
+    status = read_status(tmp_path)
+    assert status is not None and (status.state, status.step) == ("running", 3)
+    other = replace(status, process_start_time=status.process_start_time - 60)
+    write_json(tmp_path / "status.json", other.__dict__)
+    died = read_status(tmp_path)
+    assert died is not None and died.state == "died"  # the number is another's now
+    silent = replace(status, heartbeat=status.heartbeat - 3600)
+    write_json(tmp_path / "status.json", silent.__dict__)
+    gone = read_status(tmp_path)
+    assert gone is not None and gone.state == "died"
+    assert not any(name.endswith(".tmp") for name in os.listdir(tmp_path))
+
+
+def test_metrics_are_read_on_from_where_one_was(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.log(kind="train", step=1)
+    run.log(kind="train", step=2)
+    first = list(read_metrics(tmp_path))
+    assert [line["step"] for line, _ in first] == [1, 2]
+    with open(tmp_path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps({"kind": "train", "step": 3}))  # still being written
+    assert list(read_metrics(tmp_path, first[-1][1])) == []
+    with open(tmp_path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write("\n")
+    rest = list(read_metrics(tmp_path, first[-1][1]))
+    assert [line["step"] for line, _ in rest] == [3]

@@ -1,0 +1,151 @@
+"""Losses, one step, and a training that stops and goes on."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lorajax.config import EncoderSettings, EvaluationSettings, TrainingSettings
+from lorajax.dataset.splits import make_split
+from lorajax.dataset.supervision import Supervision, from_labels
+from lorajax.encoder.embedder import TrainedEncoder, initial_encoder
+from lorajax.evaluation.metrics import cosines, triplet_accuracy
+from lorajax.projection.features import Features
+from lorajax.training.checkpoints import open_checkpoints
+from lorajax.training.fit import Stopped, Task, fit
+from lorajax.training.losses import cosine_triplet_loss
+
+STYLES, EACH, MODULES, WIDTH = 12, 5, 4, 8
+ENCODER = EncoderSettings(width=WIDTH, layers=1, heads=2, ffn=8, module_dropout=0.0)
+TRAINING = TrainingSettings(
+    steps=12, batch_triplets=128, validate_every=4, checkpoint_every=5
+)
+
+
+def test_loss_equals_the_formula() -> None:
+    rng = np.random.default_rng(0)
+    raw = rng.standard_normal((7, 5))
+    unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    triplets = rng.integers(7, size=(30, 3))
+    losses, right = [], []
+    for a, p, n in triplets:
+        near, far = 1 - unit[a] @ unit[p], 1 - unit[a] @ unit[n]
+        losses.append(max(near - far + 0.3, 0.0))
+        right.append(near < far)
+    mean, accuracy = cosine_triplet_loss(jnp.asarray(unit), jnp.asarray(triplets), 0.3)
+    active, _ = cosine_triplet_loss(
+        jnp.asarray(unit), jnp.asarray(triplets), 0.3, "active"
+    )
+    np.testing.assert_allclose(mean, np.mean(losses), rtol=1e-5)
+    np.testing.assert_allclose(active, np.mean([x for x in losses if x > 0]), rtol=1e-5)
+    np.testing.assert_allclose(accuracy, np.mean(right), rtol=1e-6)
+
+
+def test_solved_triplets_give_no_gradient() -> None:
+    embeddings = jnp.asarray([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
+    triplets = jnp.asarray([[0, 1, 2]])
+    for reduction in ("mean", "active"):
+        gradient = jax.grad(
+            lambda e, how=reduction: cosine_triplet_loss(e, triplets, 0.3, how)[0]
+        )(embeddings)
+        assert not np.asarray(gradient).any()
+
+
+@pytest.fixture(scope="module")
+def world() -> tuple[Features, Supervision]:
+    """Styles that one of four modules tells and the others hide in noise."""
+    rng = np.random.default_rng(1)
+    style = np.repeat(rng.standard_normal((STYLES, WIDTH)), EACH, axis=0)
+    scores = 2.0 * rng.standard_normal((STYLES * EACH, MODULES, WIDTH))
+    scores[:, 2] = style + 0.4 * rng.standard_normal(style.shape)
+    mask = np.ones(scores.shape[:2], bool)
+    labels = [f"s{i // EACH:02d}" for i in range(len(scores))]
+    return Features(scores.astype("f4"), mask), from_labels(labels, "")
+
+
+def task(world: tuple[Features, Supervision], **changes: Any) -> Task:
+    features, supervision = world
+    evaluation = EvaluationSettings(triplets=500)
+    split = make_split(supervision, evaluation, 0)
+    assert split is not None
+    given: dict[str, Any] = {
+        "features": features,
+        "supervision": supervision,
+        "split": split,
+        "training": TRAINING,
+        "evaluation": evaluation,
+        "seed": 0,
+        "on_metrics": lambda metrics: None,
+        "should_stop": lambda: False,
+    }
+    return Task(**{**given, **changes})
+
+
+def start() -> TrainedEncoder:
+    return initial_encoder(ENCODER, MODULES, WIDTH, np.ones(MODULES, "f4"), 0)
+
+
+def run(given: Task, folder: Path) -> TrainedEncoder:
+    with open_checkpoints(folder) as checkpoints:
+        trained = fit(given, start(), checkpoints)
+    assert trained is not None
+    return trained
+
+
+def test_training_learns_which_module_tells(
+    world: tuple[Features, Supervision], tmp_path: Path
+) -> None:
+    lines: list[dict[str, Any]] = []
+    longer = TRAINING.model_copy(
+        update={"steps": 48, "learning_rate": 3e-2, "branch_rate": 0.1}
+    )
+    given = task(world, on_metrics=lines.append, training=longer)
+    trained = run(given, tmp_path)
+    test = given.split.test
+    labels = np.array(world[1].labels)[test]
+    triplets = np.array(
+        [
+            (a, p, n)
+            for a in range(len(test))
+            for p in range(len(test))
+            for n in range(len(test))
+            if labels[a] == labels[p] != labels[n] and a != p
+        ]
+    )
+    before, after = (
+        triplet_accuracy(cosines(e.embed(world[0][test])), triplets)
+        for e in (start(), trained)
+    )
+    assert after > before + 0.05
+    steps = [line for line in lines if line["kind"] == "train"]
+    assert [line["step"] for line in steps] == list(range(1, 49))
+    assert steps[-1]["loss"] < steps[0]["loss"]
+    validations = [line["step"] for line in lines if line["kind"] == "validation"]
+    assert validations == list(range(0, 49, 4))
+
+
+def test_a_stopped_training_goes_on_to_the_same_end(
+    world: tuple[Features, Supervision], tmp_path: Path
+) -> None:
+    whole = run(task(world), tmp_path / "whole")
+    asked = iter([False] * 6 + [True])
+    with pytest.raises(Stopped, match="stopped at step 7 of 12"):
+        run(task(world, should_stop=lambda: next(asked)), tmp_path / "halves")
+    resumed: list[dict[str, Any]] = []
+    again = run(task(world, on_metrics=resumed.append), tmp_path / "halves")
+    assert next(m["step"] for m in resumed if m["kind"] == "train") == 8
+    for name, array in whole.params.items():
+        np.testing.assert_allclose(again.params[name], array, atol=1e-6)
+
+
+def test_no_triplets_no_training(
+    world: tuple[Features, Supervision], tmp_path: Path
+) -> None:
+    features, _ = world
+    alone = from_labels([f"s{i}" for i in range(len(features))], "")
+    given = task(world, supervision=alone)
+    with open_checkpoints(tmp_path) as checkpoints:
+        assert fit(given, start(), checkpoints) is None
