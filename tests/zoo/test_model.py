@@ -1,0 +1,93 @@
+"""The picture model: its table, its flow, and the LoRA path against dense weights."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lorajax.naming.zoo import MODULES, TABLE
+from lorajax.zoo.base import load_base
+from lorajax.zoo.model import Factors, Lora, init_params, sample, velocity
+from lorajax.zoo.scenes import SIDE, captions, sample_scenes, tokenise
+
+KEY = jax.random.key(0)
+PARAMS = init_params(KEY)
+X = jax.random.normal(KEY, (3, SIDE, SIDE, 3))
+T = jnp.array([0.1, 0.5, 0.9])
+TOKENS = jnp.asarray(tokenise(captions(sample_scenes(np.random.default_rng(0), 3))))
+
+
+def random_lora(modules=MODULES, rank: int = 3, seed: int = 0) -> Lora:
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> jax.Array:
+        return jnp.asarray(rng.normal(size=shape) * 0.1, jnp.float32)
+
+    factors = {
+        m.name: Factors(draw(rank, *m.shape[1:]), draw(m.shape[0], rank))
+        for m in modules
+    }
+    return Lora(factors, jnp.float32(0.5))
+
+
+def merged(params: dict, lora: Lora) -> dict:
+    """Base weights + scale * up @ down, in plain numpy."""
+    dense = dict(params)
+    for name, (down, up) in lora.factors.items():
+        shape = params[f"{name}.weight"].shape
+        delta = np.asarray(up) @ np.asarray(down).reshape(len(down), -1)
+        delta = float(lora.scale) * delta.reshape(shape)
+        dense[f"{name}.weight"] = params[f"{name}.weight"] + delta
+    return dense
+
+
+def test_the_table_names_every_weight_a_lora_may_update():
+    assert len(TABLE) == 46
+    for module in MODULES:
+        assert PARAMS[f"{module.name}.weight"].shape == module.shape
+    assert sum(".attentions." in module.name for module in MODULES) == 36
+    assert len(TABLE.by_underscored) == len(TABLE)
+
+
+def test_a_lora_acts_as_its_dense_update_on_every_kind_of_module():
+    lora = random_lora()
+    through_factors = velocity(PARAMS, X, T, TOKENS, lora)
+    through_weights = velocity(merged(PARAMS, lora), X, T, TOKENS)
+    np.testing.assert_allclose(through_factors, through_weights, atol=2e-4)
+    assert abs(through_factors - velocity(PARAMS, X, T, TOKENS)).max() > 1e-2
+
+
+def test_many_loras_at_once_act_as_each_alone():
+    modules = MODULES[:6]
+    loras = [random_lora(modules, seed=seed) for seed in range(2)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *loras)
+    axes = (None, None, None, None, 0)
+    together = jax.vmap(velocity, in_axes=axes)(PARAMS, X, T, TOKENS, stacked)
+    for lora, result in zip(loras, together, strict=True):
+        alone = velocity(PARAMS, X, T, TOKENS, lora)
+        np.testing.assert_allclose(result, alone, atol=1e-4)
+
+
+def test_an_untrained_lora_changes_nothing():
+    lora = random_lora()
+    zero = {n: Factors(down, 0 * up) for n, (down, up) in lora.factors.items()}
+    unchanged = velocity(PARAMS, X, T, TOKENS, Lora(zero, lora.scale))
+    np.testing.assert_allclose(unchanged, velocity(PARAMS, X, T, TOKENS), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("large red square center white", (0.9, 0.12, 0.15)),
+        ("large blue square center sand", (0.12, 0.28, 0.9)),
+    ],
+)
+def test_the_shipped_base_model_draws_what_the_caption_says(caption, expected):
+    tokens = jnp.asarray(tokenise([caption] * 4))
+    noise = jax.random.normal(KEY, (4, SIDE, SIDE, 3))
+    pictures = np.asarray(SAMPLE(load_base(), noise, tokens))
+    middle = np.median(pictures[:, 12:20, 12:20], axis=(0, 1, 2))
+    np.testing.assert_allclose((middle + 1) / 2, expected, atol=0.12)
+
+
+SAMPLE = jax.jit(sample, static_argnames=("steps", "guidance"))
