@@ -4,6 +4,7 @@ from pathlib import Path
 
 from textual.widgets import Input, Static
 
+from lorajax.library import Library, Refusal
 from lorajax_tui.screens.library import LibraryScreen
 from lorajax_tui.widgets.index_strip import IndexStrip
 from tests.tui.conftest import MakeApp
@@ -130,8 +131,23 @@ async def test_indexing_shows_progress_and_a_summary(
         await until(pilot, lambda: not strip.display)
         said = [f"{n.title} {n.message}" for n in app._notifications]
         assert "Indexed 3 added" in said
-        assert "1 file could not be read x.safetensors: [bold]truncated" in said
+        assert "1 file could not be read Press x to see which, and why." in said
         assert app.state.folder == str(tmp_path)
+
+
+async def test_refused_files_are_listed_with_their_reasons(make_app: MakeApp) -> None:
+    app = make_app()
+    with Library.open(app.library) as library:
+        reason = "/loras/bad.safetensors: [bold]truncated[/bold]"
+        library.refuse(Refusal("/loras/bad.safetensors", reason, "copy it again"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("x")
+        await until(pilot, lambda: "1 file could not be read" in screen_text(pilot))
+        text = screen_text(pilot)
+        assert "[bold]truncated[/bold]" in text and "copy it again" in text
+        await pilot.press("escape")
+        assert isinstance(app.screen, LibraryScreen)
 
 
 async def test_indexing_can_fail_and_be_stopped(

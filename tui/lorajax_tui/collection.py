@@ -29,6 +29,10 @@ class Collection:
         self._order: tuple[str, bool] | None = None
         self._sorted, self._sorted_haystack = self._table, self._haystack
 
+    def widest(self, column: str) -> int:
+        """How many characters the longest text of a column has."""
+        return pc.max(pc.utf8_length(self._table[column])).as_py() or 0
+
     def __len__(self) -> int:
         return self._table.num_rows
 

@@ -14,7 +14,7 @@ from textual.message import Message
 if TYPE_CHECKING:
     from lorajax.errors import LorajaxError
     from lorajax.service.curves import Curves
-    from lorajax.service.library import Entry, Matches
+    from lorajax.service.library import Entry, Matches, Refusal
     from lorajax.service.progress import Progress
     from lorajax.service.runs import Run
     from lorajax_tui.collection import Collection
@@ -87,6 +87,13 @@ class IndexFailed(Message):
     """Indexing has failed; what it did before is kept."""
 
     error: LorajaxError
+
+
+@dataclass
+class RefusedListed(Message):
+    """The files that could not be read."""
+
+    refused: list[Refusal]
 
 
 @dataclass

@@ -56,6 +56,7 @@ class LibraryScreen(Frame):
         Binding("S", "reverse", "Reverse the order", key_display="S", show=False),
         Binding("d", "details", "Details"),
         Binding("i", "index", "Index"),
+        Binding("x", "refused", "Refused files", show=False),
         Binding("r", "reload", "Reload", show=False),
     ]
 
@@ -93,6 +94,7 @@ class LibraryScreen(Frame):
             return
         if not len(collection):
             return self._say_empty()
+        self.query_one(CollectionTable).base_width = collection.widest("base_model")
         self._show_view()
         if not isinstance(self.focused, Input):
             self.query_one(CollectionTable).focus()
@@ -262,12 +264,14 @@ class LibraryScreen(Frame):
         self.lorajax.load_collection()
 
     def _say_refused(self, refused: list[object]) -> None:
-        first = refused[0]
-        reason = first.get("reason", "") if isinstance(first, dict) else first
-        more = f" … and {len(refused) - 1} more" if len(refused) > 1 else ""
         title = f"{count(len(refused), 'file')} could not be read"
-        words = safe(str(reason), 200) + more
+        words = "Press x to see which, and why."
         self.notify(words, title=title, severity="warning", timeout=12, markup=False)
+
+    def action_refused(self) -> None:
+        from lorajax_tui.screens.refused import RefusedScreen
+
+        self.app.push_screen(RefusedScreen())
 
     @on(IndexFailed)
     def _index_failed(self, message: IndexFailed) -> None:

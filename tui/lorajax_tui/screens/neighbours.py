@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -156,7 +157,7 @@ class NeighboursScreen(Frame):
     def _fill(self, found: service.Matches) -> None:
         table = self._table
         table.clear(columns=True)
-        for label in ("", "Similarity", "Name", "Tier"):
+        for label in ("", "Similarity", "Name", "Tier", "Folder"):
             table.add_column(label)
         for match in found.matches:
             cells = (
@@ -164,6 +165,7 @@ class NeighboursScreen(Frame):
                 self._similarity(match.similarity),
                 Text(safe(match.name, _NAME)),
                 tier_text(match.tier, colours(self.app)),
+                Text(safe(Path(match.path).parent.name), "dim"),
             )
             table.add_row(*cells, key=match.key)
 

@@ -67,6 +67,8 @@ class CollectionTable(DataTable):
         self._sort: tuple[str, bool] = ("name", False)
         super().__init__(cursor_type="row", render_markup=False, **options)
 
+    base_width = 8
+
     def show_view(self, view: pa.Table, column: str, descending: bool) -> None:
         """Shows other rows; the cursor stays on its LoRA where that is among them."""
         key = self.key_at_cursor()
@@ -107,7 +109,8 @@ class CollectionTable(DataTable):
 
     def _specs(self) -> list[ColumnSpec]:
         # the scrollbar's two cells are kept free, so that columns do not jump
-        return fitting(max(0, self.size.width - 2 * (not self.show_vertical_scrollbar)))
+        bar = 2 * (not self.show_vertical_scrollbar)
+        return fitting(max(0, self.size.width - bar), self.base_width)
 
     def _rebuild(self) -> None:
         """Gives the table its rows and columns anew, for the present width."""

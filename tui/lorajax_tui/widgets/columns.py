@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
@@ -14,7 +14,7 @@ from lorajax_tui.words import rank, safe
 Row = dict[str, Any]
 Colours = Mapping[str, str]
 TIERS = {"direction": "warning", "operator": "error", "opaque": "error"}
-BASES = {"sd15": "primary", "sd2": "warning", "sdxl": "success", "flux1": "accent"}
+BASES = {"sd1": "primary", "sd2": "warning", "sdxl": "success", "flux1": "accent"}
 OTHER_BASES = ("warning", "accent", "success", "primary")
 NAME_WIDTHS = (18, 60)
 _PADDING = 2
@@ -92,11 +92,15 @@ SPECS = (
 )
 
 
-def fitting(width: int) -> list[ColumnSpec]:
-    """The columns that fit a table of this width, the name taking what is left."""
+def fitting(width: int, base: int = 8) -> list[ColumnSpec]:
+    """The columns that fit a table of this width, the name taking what is left.
+
+    Args:
+      base: how long the longest name of a base model is.
+    """
     shown = [spec for spec in SPECS if spec.need <= width]
+    shown[1] = replace(shown[1], width=max(5, min(base, width // 7)))
     others = sum(spec.width + _PADDING for spec in shown[1:])
     least, most = NAME_WIDTHS
     room = max(least, min(most, width - others - _PADDING))
-    name = shown[0]
-    return [ColumnSpec(name.name, name.label, room, name.cell), *shown[1:]]
+    return [replace(shown[0], width=room), *shown[1:]]

@@ -14,6 +14,7 @@ from textual.widgets import Static
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.curve_plot import CurvePlot
 from lorajax_tui.widgets.meter import meter
+from lorajax_tui.widgets.notice import Notice
 from lorajax_tui.widgets.run_list import STATES
 from lorajax_tui.words import duration, safe
 
@@ -31,6 +32,7 @@ class RunView(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(id="run-head")
+        yield Notice(id="waiting")
         with Container(id="plots"):
             yield CurvePlot("Loss", ("loss",), id="loss")
             yield CurvePlot("Accuracy", ("triplet_accuracy", "accuracy"), id="accuracy")
@@ -40,9 +42,25 @@ class RunView(Vertical):
     def show(self, read: RunRead) -> None:
         """Shows a run as it was just read."""
         self.query_one("#run-head", Static).update(self._head(read.run, read.curves))
+        self._show_waiting(read)
         for plot in self.query(CurvePlot):
             plot.show(str(read.run.path), read.curves)
         self.query_one("#said", Static).update(self._said(read))
+
+    def _show_waiting(self, read: RunRead) -> None:
+        """Empty axes say nothing: until there is a curve, words take their place."""
+        measured = bool(read.curves.of)
+        self.query_one("#plots").display = measured
+        waiting = self.query_one("#waiting", Notice)
+        waiting.display = not measured
+        status = read.run.status
+        if not read.run.is_active:
+            waiting.say("No curves", "It ended before its first step.")
+        elif status is None:
+            waiting.say("Starting …", kind="loading")
+        else:
+            hint = "Curves appear with the first step."
+            waiting.say(status.stage.capitalize(), status.message, hint)
 
     def _head(self, run: Run, curves: Curves) -> Group:
         found = colours(self.app)
@@ -81,7 +99,7 @@ class RunView(Vertical):
                 Text("no supervision was found, so nothing was trained", "dim")
             )
         failed = read.run.state in ("failed", "died")
-        if status and status.message:
+        if status and status.message and not read.run.is_active:
             parts.append(
                 Text(
                     safe(status.message),
@@ -103,8 +121,8 @@ def _rows(results: dict[str, Any]) -> list[dict[str, Any]]:
 def _results(rows: list[dict[str, Any]]) -> Table:
     """Methods by metrics, mean ± standard deviation over the splits."""
     metrics = [name for name, v in rows[0].items() if isinstance(v, dict)]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("on unseen styles")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("on unseen styles", no_wrap=True)
     for metric in metrics:
         table.add_column(Text(safe(metric)), justify="right")
     for row in rows:

@@ -1,0 +1,65 @@
+"""The files that could not be read, each with its reason and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from lorajax.errors import LorajaxError
+from lorajax.service import library as service
+from lorajax_tui.messages import RefusedListed
+from lorajax_tui.themes import colours
+from lorajax_tui.words import count, safe
+
+if TYPE_CHECKING:
+    from lorajax_tui.app import LorajaxApp
+
+_SHOWN = 500
+
+
+class RefusedScreen(ModalScreen[None]):
+    """A list of refusals."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,x,q", "dismiss", "Close")]
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static("Refused files", classes="dialog-title")
+            with VerticalScroll():
+                yield Static("Looking …", id="refused")
+            yield Static("Esc closes", classes="dialog-foot")
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+        self._list(cast("LorajaxApp", self.app).library)
+
+    @work(thread=True, exit_on_error=False)
+    def _list(self, library: Path) -> None:
+        try:
+            found = service.refused(library)
+        except LorajaxError:
+            found = []  # no library, so nothing was refused either
+        self.post_message(RefusedListed(found))
+
+    @on(RefusedListed)
+    def _show(self, message: RefusedListed) -> None:
+        found = message.refused
+        text = Text() if found else Text("None: every file could be read.", "dim")
+        for refusal in found[:_SHOWN]:
+            name = Path(refusal.path).name
+            reason = refusal.reason.replace(refusal.path, "").removeprefix(f"{name}")
+            text.append(f"{safe(name)}\n", f"bold {colours(self.app)['warning']}")
+            text.append(f"{safe(reason.lstrip(': '))}\n")
+            text.append(f"{safe(refusal.hint)}\n\n", "dim")
+        self.query_one("#refused", Static).update(text)
+        if found:
+            title = f"{count(len(found), 'file')} could not be read"
+            self.query_one(".dialog-title", Static).update(title)
