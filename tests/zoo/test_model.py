@@ -10,6 +10,8 @@ from lorajax.zoo.base import load_base
 from lorajax.zoo.model import Factors, Lora, init_params, sample, velocity
 from lorajax.zoo.scenes import SIDE, captions, sample_scenes, tokenise
 
+VELOCITY = jax.jit(velocity)
+SAMPLE = jax.jit(sample, static_argnames=("steps", "guidance"))
 KEY = jax.random.key(0)
 PARAMS = init_params(KEY)
 X = jax.random.normal(KEY, (3, SIDE, SIDE, 3))
@@ -51,10 +53,10 @@ def test_the_table_names_every_weight_a_lora_may_update():
 
 def test_a_lora_acts_as_its_dense_update_on_every_kind_of_module():
     lora = random_lora()
-    through_factors = velocity(PARAMS, X, T, TOKENS, lora)
-    through_weights = velocity(merged(PARAMS, lora), X, T, TOKENS)
+    through_factors = VELOCITY(PARAMS, X, T, TOKENS, lora)
+    through_weights = VELOCITY(merged(PARAMS, lora), X, T, TOKENS)
     np.testing.assert_allclose(through_factors, through_weights, atol=2e-4)
-    assert abs(through_factors - velocity(PARAMS, X, T, TOKENS)).max() > 1e-2
+    assert abs(through_factors - VELOCITY(PARAMS, X, T, TOKENS)).max() > 1e-2
 
 
 def test_many_loras_at_once_act_as_each_alone():
@@ -62,17 +64,17 @@ def test_many_loras_at_once_act_as_each_alone():
     loras = [random_lora(modules, seed=seed) for seed in range(2)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *loras)
     axes = (None, None, None, None, 0)
-    together = jax.vmap(velocity, in_axes=axes)(PARAMS, X, T, TOKENS, stacked)
+    together = jax.vmap(VELOCITY, in_axes=axes)(PARAMS, X, T, TOKENS, stacked)
     for lora, result in zip(loras, together, strict=True):
-        alone = velocity(PARAMS, X, T, TOKENS, lora)
+        alone = VELOCITY(PARAMS, X, T, TOKENS, lora)
         np.testing.assert_allclose(result, alone, atol=1e-4)
 
 
 def test_an_untrained_lora_changes_nothing():
     lora = random_lora()
     zero = {n: Factors(down, 0 * up) for n, (down, up) in lora.factors.items()}
-    unchanged = velocity(PARAMS, X, T, TOKENS, Lora(zero, lora.scale))
-    np.testing.assert_allclose(unchanged, velocity(PARAMS, X, T, TOKENS), atol=1e-6)
+    unchanged = VELOCITY(PARAMS, X, T, TOKENS, Lora(zero, lora.scale))
+    np.testing.assert_allclose(unchanged, VELOCITY(PARAMS, X, T, TOKENS), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,3 @@ def test_the_shipped_base_model_draws_what_the_caption_says(caption, expected):
     pictures = np.asarray(SAMPLE(load_base(), noise, tokens))
     middle = np.median(pictures[:, 12:20, 12:20], axis=(0, 1, 2))
     np.testing.assert_allclose((middle + 1) / 2, expected, atol=0.12)
-
-
-SAMPLE = jax.jit(sample, static_argnames=("steps", "guidance"))
