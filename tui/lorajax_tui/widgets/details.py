@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -90,10 +91,16 @@ class Details(VerticalScroll, can_focus=True):
         return text
 
     def _tags(self, entry: Entry) -> Text:
-        text = Text()
+        """The tags as chips; a line is broken between two of them, never inside."""
+        room, used = max(20, self.query_one("#facts").size.width), 0
+        text = Text(no_wrap=True, overflow="ellipsis")
         for tag in entry.facts.tags:
-            text.append(f" {safe(tag)} ", self._chip())
-            text.append(" ")
+            chip = f" {safe(tag)} "
+            if used and used + cell_len(chip) > room:
+                text.append("\n")
+                used = 0
+            text.append(chip, self._chip()).append(" ")
+            used += cell_len(chip) + 1
         return text
 
     def _paths(self, entry: Entry) -> list[Text]:
