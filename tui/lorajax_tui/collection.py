@@ -28,6 +28,7 @@ class Collection:
         self._table = table.append_column("sort_name", pc.utf8_lower(table["name"]))
         self._order: tuple[str, bool] | None = None
         self._sorted, self._sorted_haystack = self._table, self._haystack
+        self._sort("sort_name", False)  # here, in the loading thread
 
     def widest(self, column: str) -> int:
         """How many characters the longest text of a column has."""
