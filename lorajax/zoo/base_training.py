@@ -2,7 +2,7 @@
 
     python -m lorajax.zoo.base_training --out lorajax-zoo-1.safetensors
 
-Half an hour on two CPU cores with the default settings. Every random number comes
+Half an hour on two free CPU cores with the default settings. Every random number comes
 from the seed, so a run on the same machine and versions repeats itself.
 """
 

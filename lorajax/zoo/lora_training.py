@@ -50,6 +50,7 @@ def train_loras(
     lora = stack([init_lora(recipe) for recipe in recipes])
     moments = jax.vmap(_ADAM.init)(lora.factors)
     steps = max(recipe.steps for recipe in recipes)
+    # Not a loop inside jit: XLA runs those on one CPU core, three times slower.
     for step in range(steps):
         lora, moments = _train_step(
             params, lora, moments, training, step, batch_size=batch_size

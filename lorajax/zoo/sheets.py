@@ -111,7 +111,7 @@ def demo_sheet(params: Params, settings: ZooSettings, styles: int = 8) -> Image.
         attributes = [
             f"{name} {strength}" for name, strength in recipe.style.attributes
         ]
-        label = "\n".join([recipe.style.name, *attributes, f"rank {recipe.rank}"])
+        label = "\n".join([f"{recipe.style.name}, rank {recipe.rank}", *attributes])
         loras[label] = pad(factors, recipe.scale)
     return sheet(params, loras)
 
@@ -127,7 +127,7 @@ def main() -> None:
         "zoo-base-samples": base_sheet(params),
         "zoo-demo": demo_sheet(params, ZooSettings()),
     }.items():
-        page.quantize(128).save(out / f"{name}.png", optimize=True)
+        page.save(out / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
