@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 CACHE = Path(__file__).parent.parent / ".cache"
+CONFIGS = Path(__file__).parent.parent / "configs"
+os.environ["LORAJAX_CACHE"] = str(CACHE)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 from lorajax.adapters.adapter import Adapter  # noqa: E402
 from lorajax.adapters.interface import Update  # noqa: E402
 from lorajax.adapters.low_rank import LowRankUpdate  # noqa: E402
+from lorajax.config import JobSettings, load_job  # noqa: E402
+from lorajax.service.training import TrainingReport, train  # noqa: E402
 
 SHAPES = {"unet.a.to_q": (12, 10), "unet.b.to_k": (8, 16), "unet.c.proj_in": (6, 6)}
 MakeAdapter = Callable[..., Adapter]
@@ -60,3 +64,28 @@ def make_adapter() -> MakeAdapter:
         return adapter_of(updates, f"lora-{seed}")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_job(tmp_path_factory: pytest.TempPathFactory) -> JobSettings:
+    """`configs/tiny.yaml` over LoRAs that are really trained, once for all tests."""
+    from lorajax.zoo.build import build_zoo
+
+    folder = tmp_path_factory.mktemp("zoo")
+    job = load_job(CONFIGS / "tiny.yaml", [f"collection.path={folder}"])
+    build_zoo(job.zoo, folder)
+    return job
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    tiny_job: JobSettings, tmp_path_factory: pytest.TempPathFactory
+) -> TrainingReport:
+    """A finished run of it."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    return train(CONFIGS / "tiny.yaml", overrides(tiny_job, root))
+
+
+def overrides(job: JobSettings, root: Path, *more: str) -> list[str]:
+    """What makes `configs/tiny.yaml` use the shared collection and a fresh folder."""
+    return [f"collection.path={job.collection.path}", f"run.root={root}", *more]

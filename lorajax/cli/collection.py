@@ -12,7 +12,6 @@ from lorajax.cli.output import (
     print_table,
     say,
     showing_progress,
-    stderr,
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -22,7 +21,10 @@ LibraryOption = Annotated[
 ]
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", help="Bundle to embed with; default: the base space."),
+    typer.Option(
+        "--model",
+        help="Bundle to embed with; none: the base space; default: as before.",
+    ),
 ]
 MAX_REFUSALS = 20
 
@@ -145,7 +147,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ["SHA-256", facts["file_sha256"]],
         *(["warning", warning] for warning in facts["warnings"]),
     ]
-    print_table(["", " "], [["  " + head, value] for head, value in rows], set())
+    for head, value in rows:
+        say(f"  {head:<12} {value}")
 
 
 def _print_report(document: dict[str, Any]) -> None:
@@ -160,13 +163,15 @@ def _print_report(document: dict[str, Any]) -> None:
 
 
 def _print_refused(refused: Any) -> None:
+    """Every refused file with its reason; a hint once for all that it goes for."""
+    told: set[str] = set()
     for refusal in list(refused)[:MAX_REFUSALS]:
-        where = refusal["path"]
-        reason = refusal["reason"]
+        where, reason, hint = refusal["path"], refusal["reason"], refusal["hint"]
         said = reason if reason.startswith(where) else f"{where}: {reason}"
         note(f"refused {said}", "red")
-        if refusal.get("hint"):
-            note(f"        {refusal['hint']}")
+        kind = hint.replace(Path(where).stem, "")
+        if hint and kind not in told:
+            note(f"        {hint}")
+            told.add(kind)
     if len(refused) > MAX_REFUSALS:
         note(f"… and {len(refused) - MAX_REFUSALS} more refused", "red")
-    stderr.file.flush()

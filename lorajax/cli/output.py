@@ -24,7 +24,8 @@ from lorajax.service.progress import OnProgress, at_most_every, progress_line
 from lorajax.service.progress import Progress as Event
 
 PLAIN_LINE_SECONDS = 5.0
-stdout = Console(highlight=False)
+PIPED_WIDTH = 200
+stdout = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 stderr = Console(stderr=True, highlight=False)
 
 
@@ -44,13 +45,18 @@ def print_json(document: Any) -> None:
 
 
 def print_table(columns: list[str], rows: list[list[str]], numbers: set[str]) -> None:
-    """A table whose cells are plain text; `numbers` are aligned to the right."""
+    """A table whose cells are plain text, a row a line as far as the screen allows.
+
+    `numbers` are aligned to the right and never cut; other cells end in `…`.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
+        number = column in numbers
         table.add_column(
             column,
-            justify="right" if column in numbers else "left",
-            overflow="fold",
+            justify="right" if number else "left",
+            no_wrap=True,
+            overflow="ellipsis",
         )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))

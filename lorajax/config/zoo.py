@@ -41,8 +41,8 @@ class ZooSettings(Section):
       seed: everything random in the collection follows from it.
     """
 
-    styles: Annotated[int, Field(ge=1, le=5000)] = 24
-    loras_per_style: Annotated[int, Field(ge=1, le=1000)] = 6
+    styles: Annotated[int, Field(ge=1, le=5000)] = 48
+    loras_per_style: Annotated[int, Field(ge=1, le=1000)] = 4
     steps: Positive = 100
     batch_size: Positive = 4
     together: Annotated[int, Field(ge=1, le=256)] = 16

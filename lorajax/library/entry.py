@@ -78,6 +78,11 @@ class Refusal:
     hint: str = ""
 
 
+def placed(path: Path) -> Path:
+    """An absolute path without `..`; links are kept as they are."""
+    return Path(os.path.abspath(path.expanduser()))
+
+
 def stamp(path: Path) -> FileStamp:
     """The stamp of a file as it is now."""
     found = os.stat(path)

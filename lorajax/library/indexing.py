@@ -15,7 +15,14 @@ import numpy as np
 from jaxtyping import Float
 
 from lorajax.errors import LorajaxError
-from lorajax.library.entry import EMBEDDABLE_TIERS, Facts, FileStamp, Refusal, stamp
+from lorajax.library.entry import (
+    EMBEDDABLE_TIERS,
+    Facts,
+    FileStamp,
+    Refusal,
+    placed,
+    stamp,
+)
 from lorajax.library.store import Library
 
 OnFile = Callable[[int, int, str], None]
@@ -128,8 +135,8 @@ def index(
     for done, path in enumerate(files):
         if on_file is not None:
             on_file(done, len(files), str(path))
-        if _index_file(run, path.absolute()):
-            present.append(str(path.absolute()))
+        if _index_file(run, placed(path)):
+            present.append(str(placed(path)))
     library.mark_present(path for path in present if path in run.known)
     missing = _missing(run, roots)
     library.mark_missing(missing)
@@ -227,7 +234,7 @@ def _classify(run: _Run, path: Path, key: str) -> tuple[str, list[str]]:
 
 def _missing(run: _Run, roots: Iterable[Path]) -> list[str]:
     """Known files under the indexed folders that are not on disk."""
-    folders = [root.absolute() for root in roots]
+    folders = [placed(root) for root in roots]
     return [
         path
         for path in run.known

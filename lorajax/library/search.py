@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lorajax.errors import LibraryError
-from lorajax.library.entry import EMBEDDABLE_TIERS, Entry
+from lorajax.library.entry import EMBEDDABLE_TIERS, Entry, placed
 from lorajax.library.store import Library
 
 _CANDIDATES_SHOWN = 5
@@ -74,7 +74,7 @@ def find(library: Library, name: str) -> Entry:
     Raises:
       LibraryError: when nothing or more than one LoRA fits; it lists candidates.
     """
-    key = library.key_at(Path(name).expanduser().absolute())
+    key = library.key_at(placed(Path(name)))
     known = library.entry(key) if key else None
     return known or find_by_name(library.entries(), name)
 

@@ -190,6 +190,7 @@ def _run_split(job: Job, number: int) -> dict[str, dict[str, float]]:
     if number == 0:
         save_model(Model(basis, trained), job.run.path)
     job.run.log(kind="evaluation", split=number, values=values)
+    done.parent.mkdir(parents=True, exist_ok=True)
     write_json(done, values)
     return values
 

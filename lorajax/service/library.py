@@ -27,14 +27,21 @@ from lorajax.library import (
     nearest,
     space_of,
 )
+from lorajax.library.entry import placed
 from lorajax.library.location import library_file
 from lorajax.service.progress import OnProgress, Progress
 
+BUNDLE = "bundle"
+NO_BUNDLE = Path("none")
+
 __all__ = [
+    "BUNDLE",
+    "NO_BUNDLE",
     "Entry",
     "IndexReport",
     "Matches",
     "Refusal",
+    "bundle_of",
     "columns",
     "entries",
     "entry",
@@ -89,7 +96,7 @@ def neighbours(
     Args:
       query: a content key, a name, a part of a name, or the path of a file. A file
         that the library does not know is read and embedded (which imports jax).
-      model: the bundle to embed an unknown file with; None is the base space.
+      model: the bundle to embed an unknown file with; None is the library's own.
     """
     with Library.open(path, create=False) as library:
         known = library.entry(str(query)) or _known(library, query)
@@ -104,7 +111,7 @@ def neighbours(
 def _known(library: Library, query: str | Path) -> Entry | None:
     """The entry that is meant, or None for a file that the library does not know."""
     file = Path(query).expanduser()
-    if file.is_file() and library.key_at(file.absolute()) is None:
+    if file.is_file() and library.key_at(placed(file)) is None:
         return None
     return find(library, str(query))
 
@@ -130,11 +137,19 @@ def _neighbours_of_file(
     from lorajax.service.embedding import open_embedder
 
     found = describe(file)
-    embedder = open_embedder(model)
+    embedder = open_embedder(bundle_of(library, model))
     space = embedder.space(found.facts.base_model)
     keys, matrix = _space(library, space)
     vector = np.asarray(embedder.embed(found.adapter), dtype=np.float32)
     return nearest(library, space, keys, matrix, vector, k, found.facts.name, found.key)
+
+
+def bundle_of(library: Library, model: Path | None) -> Path | None:
+    """The bundle to embed with: the one asked for, or the one the library keeps."""
+    if model is not None:
+        return None if model == NO_BUNDLE else model
+    kept = library.get_meta(BUNDLE)
+    return Path(kept) if kept else None
 
 
 def index_folders(
@@ -149,6 +164,8 @@ def index_folders(
     """Brings the library up to date with folders (or single files).
 
     Args:
+      model: the bundle to embed with from now on, kept with the library; None is the
+        bundle it was indexed with before, `NO_BUNDLE` goes back to the base space.
       refit: embeds every file again, even where its vector is known.
       describe, embedder: stand-ins for the real reader and embedder.
     """
@@ -158,19 +175,23 @@ def index_folders(
 
     tell = on_progress or (lambda progress: None)
     tell(Progress("scanning"))
-    found = scan(dirs)
+    folders = [placed(folder) for folder in dirs]
+    found = scan(folders)
     with Library.open(path) as library:
+        bundle = bundle_of(library, model)
+        chosen = embedder or open_embedder(bundle)
         report = index(
             library,
             found.files,
             describe or read_file,
-            embedder or open_embedder(model),
+            chosen,
             lambda done, total, file: tell(
                 Progress("indexing", done, total, Path(file).name)
             ),
-            roots=[folder for folder in dirs if folder.is_dir()],
+            roots=[folder for folder in folders if folder.is_dir()],
             again=refit,
         )
+        library.set_meta(BUNDLE, str(placed(bundle)) if bundle else "")
         passed_over = [Refusal(str(r.path), r.message, r.hint) for r in found.refused]
         for refusal in passed_over:
             if Path(refusal.path).is_file():

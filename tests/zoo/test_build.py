@@ -117,7 +117,7 @@ def test_the_cache_moves_and_follows_the_recipe(monkeypatch, tmp_path):
 def test_recipes_follow_the_seed_and_mix_their_nuisances():
     recipes = make_recipes(ZooSettings())
     assert recipes == make_recipes(ZooSettings())
-    assert len({recipe.name for recipe in recipes}) == 144
+    assert len({recipe.name for recipe in recipes}) == 192
     for field in ("rank", "dtype", "dialect", "shared_down", "rslora"):
         assert len({getattr(recipe, field) for recipe in recipes}) > 1
     names = {recipe.style.name for recipe in recipes}

@@ -1,0 +1,127 @@
+"""The commands as a person or a script runs them."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lorajax.cli import app
+from lorajax.config import JobSettings
+from lorajax.service.training import TrainingReport
+
+ROOT = Path(__file__).parents[2]
+REAL = ROOT / "tests" / "data" / "real"
+runner = CliRunner()
+
+
+def run(*words: object, code: int = 0) -> str:
+    result = runner.invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def document(*words: object, code: int = 0) -> Any:
+    return json.loads(run(*words, "--json", code=code))
+
+
+def real_files() -> list[Path]:
+    return sorted(REAL.rglob("*.safetensors"))
+
+
+def test_every_command_has_help_and_stands_in_the_readmes() -> None:
+    listed = re.findall(r"^  (\w+)  ", run("--help").split("Commands:")[1], re.M)
+    assert {"train", "index", "search", "inspect", "embed", "export"} <= set(listed)
+    for readme in ("README.md", "README.ja.md"):
+        text = (ROOT / readme).read_text(encoding="utf-8")
+        for command in listed:
+            assert f"lorajax {command}" in text, (readme, command)
+    for command in listed:
+        assert run(command, "--help").strip()
+
+
+def test_inspect_follows_the_contract() -> None:
+    facts = document("inspect", *real_files())
+    assert len(facts) == 3
+    for one in facts:
+        assert one["base_model"] == "sd1" and one["tier"] == "exact"
+        assert one["modules"]["mapped"] == one["modules"]["total"]
+        assert set(one["rank"]) == {"min", "median", "max"}
+        for field in (
+            *("format", "family", "side", "dtype", "content_key", "file_sha256"),
+            *("weights_sha256", "norm", "warnings", "metadata"),
+        ):
+            assert field in one
+
+
+def test_index_and_search_real_files_without_a_model(tmp_path: Path) -> None:
+    library = tmp_path / "library.sqlite"
+    report = document("index", REAL, "--library", library)
+    assert report["added"] == 3 and report["base_models"] == {"sd1": 3}
+    assert document("index", REAL, "--library", library)["unchanged"] == 3
+    found = document("search", "lora_disney", "--library", library, "-k", 2)
+    assert found["space"].startswith("sd1:base-space-1")
+    assert [match["rank"] for match in found["matches"]] == [1, 2]
+    assert {"name", "path", "similarity", "tier"} <= set(found["matches"][0])
+    by_file = document("search", real_files()[0], "--library", library)
+    assert len(by_file["matches"]) == 2
+
+
+def test_bundle_from_run_to_search(
+    tiny_run: TrainingReport, tiny_job: JobSettings, tmp_path: Path
+) -> None:
+    bundle, library = tmp_path / "bundle", tmp_path / "library.sqlite"
+    collection = Path(tiny_job.collection.path or "")
+    run("export", tiny_run.path, bundle)
+    run("index", collection, "--model", bundle, "--library", library)
+    foreign = tmp_path / "copied.safetensors"
+    shutil.copyfile(next(collection.glob("*.safetensors")), foreign)
+    found = document("search", foreign, "--library", library, "-k", 1)
+    assert found["query"] == "copied" and found["searched"] == 23  # itself left out
+    run("index", REAL, "--library", library)  # the bundle is remembered
+    again = document("search", found["matches"][0]["name"], "--library", library)
+    assert again["space"] == found["space"]
+    vectors = tmp_path / "vectors.npz"
+    run("embed", collection, "--model", bundle, "--out", vectors)
+    with np.load(vectors, allow_pickle=False) as arrays:
+        assert arrays["vectors"].shape == (24, 32)
+        assert set(arrays["spaces"]) == {found["space"]}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_embed_writes_other_formats(tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"vectors.{suffix}"
+    told = document("embed", REAL, "--out", out)
+    assert told["count"] == 3 and out.stat().st_size > 1000
+
+
+def test_evaluate_prints_the_table(tiny_run: TrainingReport) -> None:
+    text = run("evaluate", tiny_run.path)
+    assert "encoder trained" in text and "map@10" in text
+    assert document("evaluate", tiny_run.path)["n_loras"] == 24
+
+
+def test_train_is_reachable_as_a_module_and_names_typos(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lorajax.train", str(ROOT / "configs/tiny.yaml")]
+    asked = [*command, "training.step=3"]
+    result = subprocess.run(asked, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 1
+    assert "unknown key training.step" in result.stderr
+    assert "did you mean training.steps?" in result.stderr
+    assert "Traceback" not in result.stderr and not result.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from lorajax.cli import app\n"
+        "heavy = {'jax', 'flax', 'orbax', 'optax', 'sklearn', 'scipy', 'pandas'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True)
+    assert result.returncode == 0, result.stderr
