@@ -1,7 +1,7 @@
 """What all tests share: a compilation cache, and LoRAs made of random factors."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ MakeAdapter = Callable[..., Adapter]
 
 
 def adapter_of(
-    updates: dict[str, Update], name: str = "made", dead: Sequence[str] = ()
+    updates: Mapping[str, Update], name: str = "made", dead: Sequence[str] = ()
 ) -> Adapter:
     """An adapter of an imaginary base model."""
     return Adapter(
@@ -34,7 +34,7 @@ def adapter_of(
         format="kohya",
         family="lora",
         tier="exact",
-        updates=updates,
+        updates=dict(updates),
         dead=tuple(dead),
         unmapped=(),
         side=(),

@@ -1,5 +1,8 @@
 """`lorajax demo`: the whole road once, for a newcomer."""
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -23,25 +26,44 @@ def demo(
     say("")
     print_results(shown.report.path, shown.report.results, shown.report.notes)
     for found in shown.searches:
-        style = shown.styles[found.query]
+        own = shown.truth[found.query]
         say("")
-        say(f"Nearest to {found.query}, by weights alone (its style: {style})", "bold")
+        say(f"Nearest to {found.query}, by weights alone", "bold")
+        say(f"its true style, held out of training: {own.style} ({own.attributes})")
         rows = [
             [
                 str(match.rank),
                 f"{match.similarity:.3f}",
                 match.name,
-                shown.styles[match.name],
-                "same style" if shown.styles[match.name] == style else "",
+                shown.truth[match.name].style,
+                shown.truth[match.name].attributes,
+                "same style" if shown.truth[match.name].style == own.style else "",
             ]
             for match in found.matches
         ]
-        print_table(["#", "similarity", "name", "style", ""], rows, {"#", "similarity"})
+        print_table(
+            ["#", "similarity", "name", "true style", "made of", ""],
+            rows,
+            {"#", "similarity"},
+        )
     say("")
     say("Try next:", "bold")
     query = shown.searches[0].matches[0].name
-    say(f"  lorajax search {query} --library {shown.library}")
-    say(f"  lorajax-tui --library {shown.library}")
-    say("  lorajax index FOLDER-OF-YOUR-LORAS")
-    say("  lorajax search NAME-OF-ONE-OF-THEM")
-    say("  python -m lorajax.train configs/base.yaml collection.path=FOLDER")
+    place = _place()
+    for command in (
+        f"lorajax search {query} --library {shown.library}",
+        f"lorajax-tui --library {shown.library}",
+        "lorajax index FOLDER-OF-YOUR-LORAS",
+        "lorajax search NAME-OF-ONE-OF-THEM",
+        "lorajax train configs/base.yaml collection.path=FOLDER",
+    ):
+        say(f"  {place}{command}")
+
+
+def _place() -> str:
+    """What to write before a command where its folder is not on the PATH."""
+    if shutil.which("lorajax"):
+        return ""
+    folder = Path(sys.executable).parent
+    here = folder.relative_to(Path.cwd()) if Path.cwd() in folder.parents else folder
+    return f"{here}{os.sep}"

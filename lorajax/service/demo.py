@@ -16,11 +16,19 @@ NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
+class Truth:
+    """What a demo LoRA was trained on, which no search looks at."""
+
+    style: str
+    attributes: str
+
+
+@dataclass(frozen=True)
 class Demo:
     """What the demonstration made.
 
     Attributes:
-      styles: name of a LoRA → its true style, which no search looks at.
+      truth: name of a LoRA → what it was trained on.
       searches: for LoRAs of three styles that training never saw.
     """
 
@@ -28,7 +36,7 @@ class Demo:
     collection: Path
     bundle: Path
     library: Path
-    styles: dict[str, str]
+    truth: dict[str, Truth]
     searches: tuple[Matches, ...]
 
 
@@ -56,17 +64,23 @@ def _collection(config: Path, overrides: Sequence[str]) -> Path:
     return demo_path(load_job(config, overrides).zoo)
 
 
-def _truth(collection: Path) -> dict[str, str]:
+def _truth(collection: Path) -> dict[str, Truth]:
     from lorajax.formats.scan import lora_name
     from lorajax.zoo.build import read_truth
 
     loras = read_truth(collection)["loras"]
-    return {lora_name(collection / lora["file"]): lora["style"] for lora in loras}
+    return {
+        lora_name(collection / lora["file"]): Truth(
+            lora["style"],
+            ", ".join(f"{name} {much:g}" for name, much in lora["attributes"].items()),
+        )
+        for lora in loras
+    }
 
 
-def _queries(results: dict[str, Any], truth: dict[str, str]) -> list[str]:
+def _queries(results: dict[str, Any], truth: dict[str, Truth]) -> list[str]:
     """The first LoRA of each of three styles that were held out of training."""
     queries: dict[str, str] = {}
     for name in results["held_out"]:
-        queries.setdefault(truth[name], name)
+        queries.setdefault(truth[name].style, name)
     return list(queries.values())[:SEARCHES]

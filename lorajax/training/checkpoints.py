@@ -9,11 +9,12 @@ import orbax.checkpoint as ocp
 
 from lorajax.errors import CheckpointError
 
-KEEP = 2
+# The next state is complete before the one before it is deleted.
+KEEP = 1
 
 
 class Checkpoints:
-    """Numbered states of one split, the newest few of them kept."""
+    """Numbered states of one split, the newest of them kept."""
 
     def __init__(self, manager: ocp.CheckpointManager, path: Path) -> None:
         self._manager, self._path = manager, path

@@ -71,7 +71,9 @@ def test_layer_weights_are_a_softmax_over_live_layers() -> None:
     model = Encoder(settings, MODULES, COMPONENTS, nnx.Rngs(params=0))
     given = features()
     weights = np.asarray(
-        model.layer_weights(jax.numpy.asarray(given.scores), given.mask, None)
+        model.layer_weights(
+            jax.numpy.asarray(given.scores), jax.numpy.asarray(given.mask), None
+        )
     )
     np.testing.assert_allclose(weights.sum(1), 1.0, atol=1e-5)
     assert (weights[~given.mask] == 0).all()
@@ -99,8 +101,8 @@ def test_noise_only_when_training() -> None:
     scores, mask = jax.numpy.asarray(given.scores), jax.numpy.asarray(given.mask)
     quiet = [np.asarray(model(scores, mask)) for _ in range(2)]
     noisy = [np.asarray(model(scores, mask, nnx.Rngs(dropout=i))) for i in range(2)]
-    np.testing.assert_array_equal(*quiet)
-    assert not np.allclose(*noisy)
+    np.testing.assert_array_equal(quiet[0], quiet[1])
+    assert not np.allclose(noisy[0], noisy[1])
 
 
 def test_one_seed_one_encoder() -> None:
