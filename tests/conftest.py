@@ -10,6 +10,7 @@ import pytest
 CACHE = Path(__file__).parent.parent / ".cache"
 CONFIGS = Path(__file__).parent.parent / "configs"
 os.environ["LORAJAX_CACHE"] = str(CACHE)
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # one result, GPU or not
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 

@@ -18,6 +18,7 @@ import psutil
 
 State = Literal["running", "finished", "stopped", "failed", "died"]
 HEARTBEAT_SECONDS = 120.0
+RETRY_SECONDS = (0.01, 0.05, 0.2)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,14 @@ def write_json(path: Path, document: Any) -> None:
     temporary = path.with_name(path.name + ".tmp")
     text = json.dumps(document, indent=2, ensure_ascii=False)
     temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    for wait in (*RETRY_SECONDS, None):
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:  # Windows: somebody is reading it just now
+            if wait is None:
+                raise
+            time.sleep(wait)
 
 
 def read_status(path: Path) -> Status | None:
