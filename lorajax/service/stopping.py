@@ -7,20 +7,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import psutil
+
 STOP_FILE = "stop"
 SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
 
 
 class StopRequest:
-    """Asked after every small piece of work; a second Ctrl-C ends at once."""
+    """Asked after every small piece of work; a second Ctrl-C ends at once.
+
+    A stop file from before this process was meant for another one and is removed; one
+    that was written while this process was starting counts.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / STOP_FILE
-        self._file.unlink(missing_ok=True)
         self._asked = False
+        born = psutil.Process().create_time()
+        if self._file.exists() and self._file.stat().st_mtime < born:
+            self._file.unlink()
 
     def __call__(self) -> bool:
         return self._asked or self._file.exists()
+
+    def clear(self) -> None:
+        """The request was heard: the next process must not obey it again."""
+        self._file.unlink(missing_ok=True)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The signal handler."""
@@ -45,5 +57,6 @@ def listening(folder: Path) -> Iterator[StopRequest]:
     try:
         yield request
     finally:
+        request.clear()
         for number, handler in before.items():
             signal.signal(number, handler)

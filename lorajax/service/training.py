@@ -52,9 +52,9 @@ def train(
     if finished.exists():
         return _finished(run.path)
     began = time.monotonic()
-    run.update(state="running", stage="starting")
     try:
         with listening(run.path) as should_stop:
+            run.update(state="running", stage="starting")
             results, notes = run_splits(settings, run, on_progress, should_stop)
             results["seconds"] = round(time.monotonic() - began, 1)
             write_json(finished, results)

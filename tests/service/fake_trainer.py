@@ -19,7 +19,11 @@ def main(config: str, *words: str) -> None:
     path = Path(overrides["run.root"]) / overrides["run.name"]
     if overrides.get("fake") == "crash":
         sys.exit("configs/base.yaml: unknown key 'lerning_rate'")
+    if overrides.get("run.resume") == "true":
+        kept = json.loads(Path(config).read_text())
+        overrides |= {"training.steps": kept["training"]["steps"], "pause": "0.05"}
     run, total = RunDir(path), int(overrides.get("training.steps", "40"))
+    pause = overrides.get("pause", "0.01")
     (path / "config.yaml").write_text(json.dumps({"training": {"steps": total}}))
     signal.signal(signal.SIGTERM, lambda *_: (path / "stop").touch())
     run.log(kind="stage", stage="features", message=f"read {config}")
@@ -32,7 +36,7 @@ def main(config: str, *words: str) -> None:
             run.log(kind="validation", split=0, step=step, triplet_accuracy=right)
         if (path / "stop").exists():
             return run.update(state="stopped", message="asked to stop")
-        time.sleep(float(overrides.get("pause", "0.01")))
+        time.sleep(float(pause))
     row = {"method": "encoder trained", "triplet accuracy": {"mean": 0.75, "std": 0.01}}
     write_json(path / "results.json", {"trained": True, "splits": 1, "rows": [row]})
     run.update(state="finished", stage="done")
