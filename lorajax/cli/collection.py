@@ -27,6 +27,7 @@ ModelOption = Annotated[
     ),
 ]
 MAX_REFUSALS = 20
+GROUPED_FROM = 3
 
 
 def inspect(
@@ -98,7 +99,8 @@ def search(
         [str(m["rank"]), f"{m['similarity']:.3f}", m["name"], m["tier"], m["path"]]
         for m in document["matches"]
     ]
-    print_table(["#", "similarity", "name", "tier", "path"], rows, {"#", "similarity"})
+    columns = ["#", "similarity", "name", "tier", "path"]
+    print_table(columns, rows, {"#", "similarity"}, path="path")
 
 
 def embed(
@@ -163,15 +165,24 @@ def _print_report(document: dict[str, Any]) -> None:
 
 
 def _print_refused(refused: Any) -> None:
-    """Every refused file with its reason; a hint once for all that it goes for."""
-    told: set[str] = set()
-    for refusal in list(refused)[:MAX_REFUSALS]:
-        where, reason, hint = refusal["path"], refusal["reason"], refusal["hint"]
-        said = reason if reason.startswith(where) else f"{where}: {reason}"
-        note(f"refused {said}", "red")
-        kind = hint.replace(Path(where).stem, "")
-        if hint and kind not in told:
-            note(f"        {hint}")
-            told.add(kind)
-    if len(refused) > MAX_REFUSALS:
-        note(f"… and {len(refused) - MAX_REFUSALS} more refused", "red")
+    """Refused files with their reasons; files of one reason stand together."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for refusal in refused:
+        groups.setdefault(_reason(refusal), []).append(refusal)
+    for reason, group in groups.items():
+        if len(group) < GROUPED_FROM:
+            for refusal in group:
+                note(f"refused {refusal['path']}: {reason}", "red")
+        else:
+            note(f"refused {len(group)} files: {reason}", "red")
+            for refusal in group[:MAX_REFUSALS]:
+                note(f"    {refusal['path']}")
+            if len(group) > MAX_REFUSALS:
+                note(f"    … and {len(group) - MAX_REFUSALS} more")
+        if group[0]["hint"]:
+            note(f"    {group[0]['hint']}")
+
+
+def _reason(refusal: dict[str, str]) -> str:
+    """The reason without the path that some of them begin with."""
+    return refusal["reason"].removeprefix(refusal["path"]).removeprefix(": ")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -25,6 +26,7 @@ from lorajax.service.progress import Progress as Event
 
 PLAIN_LINE_SECONDS = 5.0
 PIPED_WIDTH = 200
+MIN_PATH = 12
 stdout = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 stderr = Console(stderr=True, highlight=False)
 
@@ -44,23 +46,40 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
-def print_table(columns: list[str], rows: list[list[str]], numbers: set[str]) -> None:
-    """A table whose cells are plain text, a row a line as far as the screen allows.
+def print_table(
+    columns: list[str], rows: list[list[str]], numbers: set[str], path: str = ""
+) -> None:
+    """A table of plain text, a row a line.
 
-    `numbers` are aligned to the right and never cut; other cells end in `…`.
+    Args:
+      numbers: columns that are aligned to the right.
+      path: the column that gives way on a narrow screen, from its left.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        number = column in numbers
-        table.add_column(
-            column,
-            justify="right" if number else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
+    widths = [
+        max(cell_len(text) for text in (column, *(row[i] for row in rows)))
+        for i, column in enumerate(columns)
+    ]
+    room = stdout.width - sum(width + 2 for width in widths)
+    for column, width in zip(columns, widths, strict=True):
+        least = MIN_PATH if column == path else width
+        justify = "right" if column in numbers else "left"
+        table.add_column(column, justify=justify, no_wrap=True, min_width=least)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        cells = [
+            _from_the_left(cell, max(width + room, MIN_PATH)) if name == path else cell
+            for name, cell, width in zip(columns, row, widths, strict=True)
+        ]
+        table.add_row(*map(Text, cells))
     stdout.print(table)
+
+
+def _from_the_left(text: str, width: int) -> str:
+    """The end of a path tells more than its beginning."""
+    cut = text
+    while cell_len(cut) > width:
+        cut = "…" + cut[2:] if cut.startswith("…") else "…" + cut[1:]
+    return cut
 
 
 @contextmanager
