@@ -41,8 +41,8 @@ def train(
     """
     prepare_jax()
     from lorajax.config import load_job
-    from lorajax.service.job import run_splits
     from lorajax.service.run_folders import open_run
+    from lorajax.service.split_runs import run_splits
     from lorajax.training.fit import Stopped
     from lorajax.training.run_dir import write_json
 
