@@ -1,6 +1,6 @@
 """The shape of the encoder and its ablations."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -38,7 +38,7 @@ class EncoderSettings(Section):
     layer_weights_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
+    def _heads_divide_width(self) -> "EncoderSettings":
         if self.width % self.heads:
             raise ValueError(
                 f"encoder.width {self.width} is not a multiple of "

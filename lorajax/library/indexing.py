@@ -9,7 +9,7 @@ reported, and the next one goes on where it stopped. A bad file never stops the 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -37,12 +37,14 @@ class Description:
     adapter: Any
 
 
+@runtime_checkable
 class Describe(Protocol):
     """Reads a file; raises LorajaxError where it cannot be used."""
 
     def __call__(self, path: Path) -> Description: ...
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """Turns an update into its vector, in one space per base model."""
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import astuple, fields
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -65,7 +65,7 @@ class Library:
     def close(self) -> None:
         self._connection.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Library":
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -316,7 +316,7 @@ def _as_json(facts: Facts, name: str) -> str:
 def _entry(row: tuple, paths: list[tuple[str, int]]) -> Entry:
     """An entry from a row of `loras` and its (path, missing) pairs."""
     *plain, warnings, tags = row[1:]
-    facts = Facts(*plain, warnings=_list(warnings), tags=_list(tags))
+    facts = Facts(*plain, warnings=tuple(_list(warnings)), tags=tuple(_list(tags)))
     ordered = sorted(paths, key=lambda pair: (pair[1], pair[0]))
     missing = all(gone for _, gone in ordered)
     return Entry(row[0], facts, tuple(path for path, _ in ordered), missing)

@@ -5,7 +5,7 @@ the LoRA itself, `sketch_pca` its sketch.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from lorajax.projection.linear_pca import PreparedDense, PreparedSketch
 from lorajax.projection.sketch import gather, sketch_adapter
 
 
+@runtime_checkable
 class Prepared(Protocol):
     """A collection that any subset of can be given a basis."""
 

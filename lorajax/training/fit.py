@@ -144,10 +144,11 @@ def _validation(task: Task, graph: nnx.GraphDef) -> Callable[[nnx.State], float]
         rng,
     )
     held_out = task.features[members]
+    scores, mask = jnp.asarray(held_out.scores), jnp.asarray(held_out.mask)
 
     @jax.jit
     def accuracy(params: nnx.State) -> Array:
-        embeddings = nnx.merge(graph, params)(held_out.scores, held_out.mask)
+        embeddings = nnx.merge(graph, params)(scores, mask)
         a, p, n = (embeddings[triplets[:, i]] for i in range(3))
         return jnp.mean(jnp.sum(a * p, -1) > jnp.sum(a * n, -1))
 

@@ -171,7 +171,7 @@ def _train_step(
     lora: Lora,
     moments: optax.OptState,
     training: Training,
-    step: int,
+    step: Int[Array, ""] | int,
     *,
     batch_size: int,
 ) -> tuple[Lora, optax.OptState]:

@@ -16,12 +16,12 @@ def test_jaccard_is_shared_over_all() -> None:
 
 def test_telling_tag_is_the_rarest_shared_one_on_all_pictures() -> None:
     tags = [
-        {"ink": 10, "dark": 10, "cat": 3, "mine": 10},
-        {"ink": 9, "dark": 9, "cat": 4},
-        {"soft": 5, "dark": 5},
-        {"soft": 5, "cat": 5, "paper": 5},
+        {"ink": 10.0, "dark": 10.0, "cat": 3.0, "mine": 10.0},
+        {"ink": 9.0, "dark": 9.0, "cat": 4.0},
+        {"soft": 5.0, "dark": 5.0},
+        {"soft": 5.0, "cat": 5.0, "paper": 5.0},
         {},
-        {"alone": 1},
+        {"alone": 1.0},
     ]
     assert telling_tags(tags) == ["ink", "ink", "soft", "soft", None, None]
 
@@ -35,6 +35,8 @@ def test_usable_labels_have_two_members() -> None:
 
 
 def test_tags_give_graded_similarity() -> None:
-    supervision = from_tags([{"a": 1, "x": 1}, {"a": 1, "y": 1}, {"b": 1}], "")
+    supervision = from_tags(
+        [{"a": 1.0, "x": 1.0}, {"a": 1.0, "y": 1.0}, {"b": 1.0}], ""
+    )
     assert supervision.similarity is not None
     np.testing.assert_allclose(supervision.similarity[0], [1.0, 1 / 3, 0.0])
