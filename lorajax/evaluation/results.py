@@ -49,7 +49,7 @@ def table(splits: Sequence[Mapping[str, Mapping[str, float]]]) -> list[dict[str,
         row: dict[str, Any] = {"method": method}
         for metric in splits[0][method]:
             values = [split[method][metric] for split in splits]
-            values = [value for value in values if not math.isnan(value)]
+            values = [v for v in values if v is not None and not math.isnan(v)]
             if values:
                 mean, std = float(np.mean(values)), float(np.std(values))
                 row[metric] = {"mean": round(mean, 4), "std": round(std, 4)}

@@ -52,7 +52,7 @@ def module_lengths(features: Features) -> Float[np.ndarray, " n"]:
     return np.sqrt(energy / np.maximum(features.mask.sum(0), 1)).astype("f4")
 
 
-def flattened(features: Features) -> Float[np.ndarray, "b n*k"]:
+def flattened(features: Features) -> Float[np.ndarray, "b d"]:
     """All modules side by side, length one: the geometry before any learning.
 
     The cosine of two such vectors is the mean of the modules' inner products.

@@ -10,7 +10,8 @@ import psutil
 def cache_dir() -> Path:
     """Where lorajax keeps what can be made again; `LORAJAX_CACHE` moves it."""
     return Path(
-        os.environ.get("LORAJAX_CACHE") or platformdirs.user_cache_dir("lorajax")
+        os.environ.get("LORAJAX_CACHE")
+        or platformdirs.user_cache_dir("lorajax", appauthor=False)
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lorajax.config import JobSettings, dump_yaml
 from lorajax.errors import CheckpointError
-from lorajax.training.run_dir import RunDir, read_status
+from lorajax.training.run_dir import RunDir, is_same_process, read_status
 
 
 def open_run(settings: JobSettings, stem: str) -> tuple[RunDir, JobSettings]:
@@ -36,17 +36,26 @@ def open_run(settings: JobSettings, stem: str) -> tuple[RunDir, JobSettings]:
 
 
 def _free_name(root: Path, stem: str) -> str:
-    """`base`, then `base-2`, `base-3`, …"""
+    """`base`, then `base-2`, `base-3`, …; the folder is made, so the name is ours."""
     name, number = stem, 1
-    while (root / name).exists():
-        number += 1
-        name = f"{stem}-{number}"
-    return name
+    while True:
+        try:
+            (root / name).mkdir(parents=True)
+            return name
+        except FileExistsError:
+            if not (root / name).is_dir():
+                return name  # a file in the way: opening the folder will say so
+            number += 1
+            name = f"{stem}-{number}"
+        except OSError:
+            return name
 
 
 def _check_resumable(path: Path, settings: JobSettings, resume: bool) -> None:
     status = read_status(path)
-    if status is not None and status.state == "running":
+    owner = status and (status.pid, status.process_start_time)
+    unfinished = status is not None and status.state in ("running", "died")
+    if status is not None and owner and unfinished and is_same_process(*owner):
         raise CheckpointError(
             f"{path}: process {status.pid} is working on this run",
             "stop it first, or choose another run.name",

@@ -110,7 +110,7 @@ def _train(
         should_stop=job.should_stop,
     )
     with open_checkpoints(job.run.path / "splits" / str(number) / "states") as states:
-        return fit(task, start, states) or start
+        return fit(task, start, states)
 
 
 def _reporter(job: Job, number: int) -> Callable[[dict[str, Any]], None]:

@@ -53,7 +53,7 @@ def train(
         return _finished(run.path)
     began = time.monotonic()
     try:
-        with listening(run.path) as should_stop:
+        with listening(run.path) as should_stop, run.beating():
             run.update(state="running", stage="starting")
             results, notes = run_splits(settings, run, on_progress, should_stop)
             results["seconds"] = round(time.monotonic() - began, 1)

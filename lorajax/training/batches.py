@@ -12,6 +12,8 @@ from lorajax.training.step import TripletBatch
 
 # A batch takes up to this many LoRAs of a style, so that positives meet.
 PER_LABEL = 8
+# Draws that hold no triplet are drawn again, up to this often.
+TRIES = 20
 
 
 def draw_batch(
@@ -26,18 +28,21 @@ def draw_batch(
     Small training sets are one batch: every LoRA is encoded once per step and all
     triplets are among them.
     """
-    members = _members(supervision, train, settings.batch_loras, rng)
-    triplets = triplets_among(
-        supervision, members, settings.batch_triplets, settings.mixture, rng
-    )
-    if not len(triplets):
-        return None
-    chosen = features[members]
-    return TripletBatch(
-        jnp.asarray(chosen.scores),
-        jnp.asarray(chosen.mask),
-        jnp.asarray(triplets, jnp.int32),
-    )
+    for _ in range(TRIES):
+        members = _members(supervision, train, settings.batch_loras, rng)
+        triplets = triplets_among(
+            supervision, members, settings.batch_triplets, settings.mixture, rng
+        )
+        if len(triplets):
+            chosen = features[members]
+            return TripletBatch(
+                jnp.asarray(chosen.scores),
+                jnp.asarray(chosen.mask),
+                jnp.asarray(triplets, jnp.int32),
+            )
+        if len(members) == len(train):
+            return None  # the same members would come again
+    return None
 
 
 def _members(
@@ -52,8 +57,11 @@ def _members(
         return _members_of_triplets(supervision.triplets, train, size, rng)
     labels = np.array([supervision.labels[i] or "" for i in train])
     kinds = rng.permutation(np.unique(labels[labels != ""]))
-    groups = [rng.permutation(train[labels == kind])[:PER_LABEL] for kind in kinds]
-    chosen = np.concatenate(groups)[:size]
+    # At least two styles must meet in a batch, or there is no negative.
+    most = max(2, min(PER_LABEL, size // 2))
+    groups = [rng.permutation(train[labels == kind])[:most] for kind in kinds]
+    groups = [group for group in groups if len(group) > 1]
+    chosen = np.concatenate([*groups, train[:0]])[:size]
     rest = rng.permutation(np.setdiff1d(train, chosen))
     return np.concatenate([chosen, rest])[:size]
 

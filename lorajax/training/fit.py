@@ -19,7 +19,7 @@ from lorajax.dataset.mining import triplets_among
 from lorajax.dataset.splits import Split
 from lorajax.dataset.supervision import Supervision
 from lorajax.encoder.embedder import TrainedEncoder, params_dict, params_state
-from lorajax.errors import LorajaxError
+from lorajax.errors import DatasetError, LorajaxError
 from lorajax.projection.features import Features, normalised
 from lorajax.training.batches import draw_batch
 from lorajax.training.checkpoints import Checkpoints
@@ -65,7 +65,7 @@ class Task:
 
 def fit(
     task: Task, encoder: TrainedEncoder, checkpoints: Checkpoints
-) -> TrainedEncoder | None:
+) -> TrainedEncoder:
     """Trains from `encoder`, or from the newest checkpoint where there is one.
 
     Step 0 takes part in the selection, so that validation never likes the result less
@@ -73,15 +73,15 @@ def fit(
 
     Returns:
       The encoder with the best validation triplet accuracy (the last one where nothing
-      is held out), or None where the training LoRAs admit no triplet at all.
+      is held out).
 
     Raises:
+      DatasetError: where the training LoRAs admit no triplet at all.
       Stopped: after the state was saved.
     """
     features = normalised(task.features, encoder.settings.normalise, encoder.lengths)
     task = replace(task, features=features)
-    if _batch(task, 0) is None:
-        return None
+    _batch(task, 0)
     params = params_state(encoder.graph, encoder.params)
     optimiser = make_optimiser(task.training, params)
     state = TrainState(params, optimiser.init(params), jnp.zeros((), jnp.int32))
@@ -109,7 +109,6 @@ def _run(
         best = _better(best, state, validate(state.params), task)
     for step in range(int(state.step), settings.steps):
         batch, began = _batch(task, step), time.perf_counter()
-        assert batch is not None  # the first batch was not empty, none will be
         state, metrics = step_fn(state, batch, key)
         _report(task, step, metrics, float(np.asarray(schedule(step))), batch, began)
         done = step + 1
@@ -123,13 +122,20 @@ def _run(
     return best
 
 
-def _batch(task: Task, step: int) -> TripletBatch | None:
+def _batch(task: Task, step: int) -> TripletBatch:
     """The batch of a step follows from seed and step alone, so a resumed run repeats
     what an uninterrupted one does."""
     rng = np.random.default_rng([task.seed, 3, step])
-    return draw_batch(
+    batch = draw_batch(
         task.features, task.supervision, task.split.train, task.training, rng
     )
+    if batch is None:
+        raise DatasetError(
+            f"the {len(task.split.train)} training LoRAs admit no triplet: expected two "
+            f"of one style and one of another ({task.supervision.note})",
+            "label more LoRAs, or raise training.batch_loras",
+        )
+    return batch
 
 
 def _validation(task: Task, graph: nnx.GraphDef) -> Callable[[nnx.State], float]:

@@ -7,9 +7,12 @@ process is gone, or whose process number belongs to another process now, has die
 """
 
 import json
+import math
 import os
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +21,8 @@ import psutil
 
 State = Literal["running", "finished", "stopped", "failed", "died"]
 HEARTBEAT_SECONDS = 120.0
+BEAT_SECONDS = 20.0
+SAME_BIRTH_SECONDS = 2.0
 RETRY_SECONDS = (0.01, 0.05, 0.2)
 
 
@@ -52,22 +57,41 @@ class RunDir:
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.status = Status()
+        self._writing = threading.Lock()
 
     def update(self, **changes: Any) -> None:
         """Replaces fields of the status and writes it, heartbeat included."""
-        self.status = replace(self.status, **{"heartbeat": time.time(), **changes})
-        write_json(self.path / "status.json", asdict(self.status))
+        with self._writing:
+            self.status = replace(self.status, **{"heartbeat": time.time(), **changes})
+            write_json(self.path / "status.json", asdict(self.status))
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Gives a sign of life now and then while the body works in silence."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(BEAT_SECONDS):
+                self.update()
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def log(self, **values: Any) -> None:
         """Appends one line to `metrics.jsonl`, flushed as it happens."""
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": round(time.time(), 3), **values}) + "\n")
+            file.write(_json({"time": round(time.time(), 3), **values}) + "\n")
 
 
 def write_json(path: Path, document: Any) -> None:
     """Writes JSON through a temporary file, so that readers never see half of it."""
     temporary = path.with_name(path.name + ".tmp")
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+    text = _json(document, indent=2, ensure_ascii=False)
     temporary.write_text(text + "\n", encoding="utf-8")
     for wait in (*RETRY_SECONDS, None):
         try:
@@ -80,13 +104,13 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def read_status(path: Path) -> Status | None:
-    """The status of a run folder as it is now, or None where there is none yet."""
-    file = path / "status.json"
-    if not file.exists():
-        return None
+    """The status of a run folder as it is now, or None where none can be read."""
     known = Status.__dataclass_fields__
-    document = json.loads(file.read_text(encoding="utf-8"))
-    status = Status(**{k: v for k, v in document.items() if k in known})
+    try:
+        document = json.loads((path / "status.json").read_text(encoding="utf-8"))
+        status = Status(**{k: v for k, v in document.items() if k in known})
+    except (OSError, ValueError, AttributeError):
+        return None
     if status.state == "running" and not is_alive(status):
         return replace(status, state="died", message="the process is gone")
     return status
@@ -94,12 +118,18 @@ def read_status(path: Path) -> Status | None:
 
 def is_alive(status: Status) -> bool:
     """Whether the very process that wrote this status still runs and gives signs."""
-    try:
-        started = psutil.Process(status.pid).create_time()
-    except psutil.NoSuchProcess:
-        return False
-    same = abs(started - status.process_start_time) < 2.0
+    same = is_same_process(status.pid, status.process_start_time)
     return same and time.time() - status.heartbeat < HEARTBEAT_SECONDS
+
+
+def is_same_process(pid: int, born: float) -> bool:
+    """Whether the process with this number is still the one that was born then."""
+    try:
+        process = psutil.Process(pid)
+        zombie = process.status() == psutil.STATUS_ZOMBIE
+        return not zombie and abs(process.create_time() - born) < SAME_BIRTH_SECONDS
+    except psutil.Error:
+        return False
 
 
 def read_metrics(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
@@ -117,3 +147,16 @@ def read_metrics(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], 
                 return
             offset += len(line)
             yield json.loads(line), offset
+
+
+def _json(document: Any, **how: Any) -> str:
+    """Strict JSON: a number that could not be measured is null."""
+    return json.dumps(_without_nan(document), allow_nan=False, **how)
+
+
+def _without_nan(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_nan(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_without_nan(value) for value in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node

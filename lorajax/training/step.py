@@ -11,6 +11,9 @@ from jaxtyping import Array, Bool, Float, Int
 from lorajax.config.training import TrainingSettings
 from lorajax.training.losses import cosine_triplet_loss
 
+# Matrices decay; biases, norms and positions do not, whatever their shape.
+DECAYED = ("kernel", "module_maps")
+
 
 class TripletBatch(NamedTuple):
     """LoRAs encoded once, and triplets among them."""
@@ -35,7 +38,7 @@ def make_optimiser(
     schedule = learning_rate_schedule(settings)
 
     def decays(path: tuple, leaf: Array) -> bool:
-        return "positions" not in jax.tree_util.keystr(path) and leaf.ndim > 1
+        return any(name in jax.tree_util.keystr(path) for name in DECAYED)
 
     def in_branch(path: tuple, leaf: Array) -> bool:
         return "blocks" in jax.tree_util.keystr(path)

@@ -12,8 +12,10 @@ from lorajax.config import EncoderSettings, EvaluationSettings, TrainingSettings
 from lorajax.dataset.splits import make_split
 from lorajax.dataset.supervision import Supervision, from_labels
 from lorajax.encoder.embedder import TrainedEncoder, initial_encoder
+from lorajax.errors import DatasetError
 from lorajax.evaluation.metrics import cosines, triplet_accuracy
 from lorajax.projection.features import Features
+from lorajax.training.batches import draw_batch
 from lorajax.training.checkpoints import open_checkpoints
 from lorajax.training.fit import Stopped, Task, fit
 from lorajax.training.losses import cosine_triplet_loss
@@ -90,9 +92,7 @@ def start() -> TrainedEncoder:
 
 def run(given: Task, folder: Path) -> TrainedEncoder:
     with open_checkpoints(folder) as checkpoints:
-        trained = fit(given, start(), checkpoints)
-    assert trained is not None
-    return trained
+        return fit(given, start(), checkpoints)
 
 
 def test_training_learns_which_module_tells(
@@ -147,5 +147,20 @@ def test_no_triplets_no_training(
     features, _ = world
     alone = from_labels([f"s{i}" for i in range(len(features))], "")
     given = task(world, supervision=alone)
-    with open_checkpoints(tmp_path) as checkpoints:
-        assert fit(given, start(), checkpoints) is None
+    with (
+        open_checkpoints(tmp_path) as checkpoints,
+        pytest.raises(DatasetError, match="admit no triplet"),
+    ):
+        fit(given, start(), checkpoints)
+
+
+def test_large_collections_are_drawn_in_batches_that_hold_triplets(
+    world: tuple[Features, Supervision],
+) -> None:
+    features, supervision = world
+    train = np.arange(len(features))
+    small = TRAINING.model_copy(update={"batch_loras": 6})
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        batch = draw_batch(features, supervision, train, small, rng)
+        assert batch is not None and len(batch.mask) == 6
