@@ -87,6 +87,7 @@ def print_results(path: Path, results: dict[str, Any], notes: tuple[str, ...]) -
     elif "evaluation_note" in results:
         say(results["evaluation_note"])
     say(f"run: {path}")
+    note(f"next: lorajax export {path} DIR")
 
 
 def _cell(row: dict[str, Any], metric: str) -> str:

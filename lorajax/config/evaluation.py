@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from lorajax.config.section import Section
+from lorajax.config.section import Mixture, Section
+
+MOST_HELD_OUT = 0.8
 
 
 class EvaluationSettings(Section):
@@ -22,4 +24,13 @@ class EvaluationSettings(Section):
     validation: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.2
     test: Annotated[float, Field(gt=0.0, lt=0.6)] = 0.3
     triplets: Annotated[int, Field(ge=1)] = 4000
-    mixture: tuple[float, float, float] = (10.0, 4.0, 2.0)
+    mixture: Mixture = (10.0, 4.0, 2.0)
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> "EvaluationSettings":
+        if self.validation + self.test > MOST_HELD_OUT:
+            raise ValueError(
+                f"evaluation.validation {self.validation} and evaluation.test "
+                f"{self.test} together hold out more than {MOST_HELD_OUT}"
+            )
+        return self

@@ -17,10 +17,11 @@ class FeatureSettings(Section):
         seeded two-sided sketch of bounded size, for collections of large files;
         `incremental_pca` is the paper's, over flattened updates, and slow.
       components: the upper bound of components per module and the width of features.
-      batch: LoRAs per step of `incremental_pca`, at least `components` where the
-        collection has so many.
+      batch: LoRAs per step of `incremental_pca`; raised to the number of components
+        where it is smaller, as the method needs.
       sketch: side of the square sketch of `sketch_pca`.
-      max_basis_mb: a basis larger than this is refused before it is built.
+      max_basis_mb: `gram_pca` and `incremental_pca` hold all factors in memory; a
+        collection with more of them is refused while it is read.
     """
 
     projection: ProjectionKind = "gram_pca"

@@ -12,6 +12,11 @@ from pydantic import BaseModel, ValidationError
 from lorajax.config.job import JobSettings
 from lorajax.errors import ConfigError
 
+# Paths and names may hold anything, also what YAML would take for something else.
+TEXT_KEYS = {"collection.path", "collection.base_model", "run.name", "run.root"}
+NOTHING = ("null", "~", "")
+LONGEST_SHOWN = 200
+
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 reads `1e-4` as text; this reads it as the number it is meant to be."""
@@ -60,7 +65,7 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
     try:
         document = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
         raise ConfigError(
             f"{path}: not valid YAML: {line}", "mend this line"
@@ -85,7 +90,19 @@ def _apply(document: dict[str, Any], override: str) -> None:
         if not isinstance(node, dict):
             raise ConfigError(f"{key}: {section} is a value, not a section")
         document = node
-    document[name] = yaml.load(text, _Loader)
+    document[name] = _value(key.strip(), text)
+
+
+def _value(key: str, text: str) -> Any:
+    """An override's value in YAML; where text is wanted, the text as it stands."""
+    if key in TEXT_KEYS:
+        return None if text in NOTHING else text
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(
+            f"{key}: expected a value in YAML, found {text!r}", "quote special signs"
+        ) from error
 
 
 def _explain(error: ValidationError, path: Path) -> ConfigError:
@@ -104,7 +121,11 @@ def _problem(item: dict[str, Any]) -> tuple[str, str]:
         hint = f"did you mean {'.'.join([*location[:-1], near[0]])}?" if near else ""
         return f"unknown key {key}", hint or f"valid keys: {', '.join(names)}"
     message = str(item["msg"]).removeprefix("Value error, ")
-    found = "" if item["type"] == "value_error" else f", found {item['input']!r}"
+    found = (
+        ""
+        if item["type"] == "value_error"
+        else f", found {repr(item['input'])[:LONGEST_SHOWN]}"
+    )
     return f"{key or 'settings'}: {message}{found}", "correct this value"
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lorajax.config.section import Section
+from lorajax.config.section import Mixture, Section
 
 
 class TrainingSettings(Section):
@@ -35,11 +35,11 @@ class TrainingSettings(Section):
     batch_triplets: Annotated[int, Field(ge=1)] = 2048
     margin: Annotated[float, Field(gt=0.0, le=2.0)] = 0.3
     reduction: Literal["mean", "active"] = "active"
-    mixture: tuple[float, float, float] = (15.0, 5.0, 1.0)
+    mixture: Mixture = (15.0, 5.0, 1.0)
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
     branch_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-4
-    warmup: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
+    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
     final_learning_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
     gradient_clip: Annotated[float | None, Field(gt=0.0)] = 1.0
     validate_every: Annotated[int, Field(ge=1)] = 10

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorajax.adapters.adapter import Adapter, read_adapter
+from lorajax.adapters.adapter import Adapter, name_and_build
 from lorajax.dataset.tags import read_tags
 from lorajax.errors import DatasetError, LorajaxError
 from lorajax.formats.safetensors_file import open_tensor_file
 from lorajax.formats.scan import Refusal, scan
+from lorajax.projection.preparing import CollectionTooLarge
 
 # Below this there is no PCA worth the name: such collections live in the base space.
 MIN_LORAS = 8
@@ -21,6 +22,7 @@ class Member:
     """One LoRA of a collection.
 
     Attributes:
+      content_key: of its weights, as the library uses it.
       tags: tag → how often it was given; empty where none are known.
       kept: what the projection asked to keep of it: the LoRA itself or its sketch.
     """
@@ -28,6 +30,7 @@ class Member:
     path: Path
     name: str
     base_model: str
+    content_key: str
     tags: dict[str, float]
     kept: Any
 
@@ -79,6 +82,8 @@ def read_collection(
     for done, path in enumerate(found.files):
         try:
             members.append(_read_member(path, keep))
+        except CollectionTooLarge:
+            raise
         except LorajaxError as error:
             refused.append(Refusal(path, error.message, error.hint))
         on_progress(done + 1, len(found.files))
@@ -86,12 +91,14 @@ def read_collection(
 
 
 def _read_member(path: Path, keep: Callable[[Adapter], Any]) -> Member:
-    adapter = read_adapter(path)
+    file = open_tensor_file(path)
+    adapter = name_and_build(file)
     return Member(
         path=path,
         name=adapter.name,
         base_model=adapter.base_model,
-        tags=read_tags(open_tensor_file(path)),
+        content_key=adapter.content_key,
+        tags=read_tags(file),
         kept=keep(adapter),
     )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from lorajax.config.evaluation import EvaluationSettings
 from lorajax.dataset.supervision import Supervision
@@ -40,6 +40,12 @@ def make_split(
     if len(groups) < MIN_LABELS:
         return None
     return _parts(groups, count, settings, rng)
+
+
+def only(split: Split, usable: Bool[np.ndarray, " b"]) -> Split:
+    """The split without the LoRAs that cannot be embedded."""
+    parts = (split.train, split.validation, split.test)
+    return Split(*(part[usable[part]] for part in parts))
 
 
 def everything(count: int) -> Split:

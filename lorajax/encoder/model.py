@@ -73,8 +73,7 @@ class LayerWeights(nnx.Module):
     ) -> Float[Array, "b n e"]:
         hidden = nnx.gelu(self.hidden(x))
         hidden = self.dropout(hidden, deterministic=rngs is None, rngs=rngs)
-        logits = jnp.where(mask[..., None], self.out(hidden), -jnp.inf)
-        return jax.nn.softmax(logits, axis=1)
+        return jax.nn.softmax(self.out(hidden), axis=1, where=mask[..., None])
 
 
 class Encoder(nnx.Module):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from lorajax.adapters.adapter import Adapter
-from lorajax.errors import ProjectionError
 from lorajax.projection.basis import Basis, BasisFacts
 from lorajax.projection.features import Features
 from lorajax.projection.gram import (
@@ -78,8 +77,7 @@ class GramBasis(Basis):
 class PreparedGram:
     """A collection whose inner products are known: any subset of it can be fitted."""
 
-    def __init__(self, adapters: Sequence[Adapter], max_basis_mb: int = 2048) -> None:
-        refuse_if_too_large(adapters, max_basis_mb)
+    def __init__(self, adapters: Sequence[Adapter]) -> None:
         self.adapters = adapters
         self.collection: CollectionGram = collection_gram(adapters)
 
@@ -123,18 +121,3 @@ def fit_members(gram: np.ndarray, members: np.ndarray, width: int) -> DualPCA | 
         return None
     pca = fit_dual_pca(gram[np.ix_(members, members)], width)
     return pca if pca.alpha.shape[1] else None
-
-
-def refuse_if_too_large(adapters: Sequence[Adapter], max_basis_mb: int) -> None:
-    """A basis of factors is as large as the training files: say so before the work."""
-    size = 0
-    for adapter in adapters:
-        for update in adapter.updates.values():
-            pair = update.factors()
-            size += sum(factor.nbytes for factor in pair) if pair else 0
-    if size > max_basis_mb * 2**20:
-        raise ProjectionError(
-            f"gram_pca keeps the training factors in its basis: {size / 2**20:.0f} MB, "
-            f"more than features.max_basis_mb={max_basis_mb}",
-            "use features.projection=sketch_pca, whose size does not grow",
-        )

@@ -7,6 +7,7 @@ are whole flattened updates and whose fit is scikit-learn's IncrementalPCA.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +19,9 @@ from lorajax.projection.features import Features
 from lorajax.projection.gram import factors, live_modules
 from lorajax.projection.gram_pca import fit_members
 from lorajax.projection.sketch import Sketches, sketch_module
+
+# Singular values of float32 data below this share of the largest are rounding noise.
+SINGULAR_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -162,23 +166,30 @@ class PreparedDense:
 
 def fit_incremental(
     vectors: Float[np.ndarray, "b d"], width: int, batch: int
-) -> LinearPCA:
+) -> LinearPCA | None:
     """scikit-learn's IncrementalPCA; exact in one batch, approximate over several.
 
-    Every batch must hold at least as many LoRAs as there are components, so a short
-    last batch is joined to the one before it.
+    Every batch must hold at least as many LoRAs as there are components, so batches
+    are that long at least and a short last one is joined to the one before it. None
+    where the vectors do not differ.
     """
     from sklearn.decomposition import IncrementalPCA
 
-    count = min(width, len(vectors) - 1, vectors.shape[1], max(batch, 2))
+    if not np.ptp(vectors, axis=0).any():
+        return None
+    count = min(width, len(vectors) - 1, vectors.shape[1])
     pca = IncrementalPCA(n_components=count)
-    starts = list(range(0, len(vectors) - count + 1, max(batch, count))) or [0]
-    for start, end in zip(starts, [*starts[1:], len(vectors)], strict=True):
+    step = max(batch, count)
+    starts = list(range(0, len(vectors) - count + 1, step)) or [0]
+    for start, end in pairwise([*starts, len(vectors)]):
         pca.partial_fit(vectors[start:end])
+    singular = np.asarray(pca.singular_values_)
+    # Directions beyond the rank of the data are arbitrary and must not score.
+    kept = singular > singular[0] * SINGULAR_TOLERANCE
     return LinearPCA(
         np.asarray(pca.mean_, "f4"),
-        np.asarray(pca.components_, "f4"),
-        np.asarray(pca.explained_variance_ratio_),
+        np.asarray(pca.components_, "f4")[kept],
+        np.asarray(pca.explained_variance_ratio_)[kept],
     )
 
 

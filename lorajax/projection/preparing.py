@@ -11,10 +11,15 @@ import numpy as np
 
 from lorajax.adapters.adapter import Adapter
 from lorajax.config.features import FeatureSettings
+from lorajax.errors import ProjectionError
 from lorajax.projection.features import Features
 from lorajax.projection.gram_pca import PreparedGram
 from lorajax.projection.linear_pca import PreparedDense, PreparedSketch
 from lorajax.projection.sketch import gather, sketch_adapter
+
+
+class CollectionTooLarge(ProjectionError):
+    """A collection that a projection cannot hold; no single file is to blame."""
 
 
 @runtime_checkable
@@ -27,10 +32,36 @@ class Prepared(Protocol):
 
 
 def keeper(settings: FeatureSettings) -> Callable[[Adapter], Any]:
-    """What to hold in memory of each LoRA while a collection is read."""
+    """What to hold in memory of each LoRA while a collection is read.
+
+    The function returned raises CollectionTooLarge when whole LoRAs are to be held and
+    grow beyond `features.max_basis_mb`, before memory does.
+    """
     if settings.projection == "sketch_pca":
         return lambda adapter: sketch_adapter(adapter, settings.sketch)
-    return lambda adapter: adapter
+    held = 0.0
+
+    def keep(adapter: Adapter) -> Adapter:
+        nonlocal held
+        held += factor_megabytes(adapter)
+        if held > settings.max_basis_mb:
+            raise CollectionTooLarge(
+                f"{settings.projection} holds all factors in memory, and they are more "
+                f"than features.max_basis_mb={settings.max_basis_mb} MB",
+                "use features.projection=sketch_pca, whose size does not grow",
+            )
+        return adapter
+
+    return keep
+
+
+def factor_megabytes(adapter: Adapter) -> float:
+    """What the factors of a LoRA take in a basis: float32, rank × (in + out)."""
+    numbers = sum(
+        adapter.ranks[module] * sum(update.shape)
+        for module, update in adapter.updates.items()
+    )
+    return numbers * 4 / 2**20
 
 
 def prepare(
@@ -40,5 +71,5 @@ def prepare(
     if settings.projection == "sketch_pca":
         return PreparedSketch(gather(kept, settings.sketch), base_model)
     if settings.projection == "gram_pca":
-        return PreparedGram(kept, settings.max_basis_mb)
+        return PreparedGram(kept)
     return PreparedDense(kept, settings.batch)

@@ -57,7 +57,7 @@ def open_job(
         folder = demo_path(settings.zoo)
         build_zoo(settings.zoo, folder, counted("training demo LoRAs"))
     else:
-        folder = Path(wanted.path)
+        folder = Path(wanted.path).expanduser()
     keep = keeper(settings.features)
     collection = read_collection(
         folder, wanted.base_model, keep, counted("reading LoRAs")
@@ -78,14 +78,18 @@ def open_job(
 
 
 def _same_collection(run: Path, collection: Collection) -> None:
-    """A resumed run must find the LoRAs that it began with."""
-    file, names = run / "collection.json", collection.names
-    if file.exists() and json.loads(file.read_text(encoding="utf-8")) != names:
+    """A resumed run must find the LoRAs that it began with, at their places."""
+    file = run / "collection.json"
+    found = [
+        [member.path.relative_to(collection.folder).as_posix(), member.content_key]
+        for member in collection.members
+    ]
+    if file.exists() and json.loads(file.read_text(encoding="utf-8")) != found:
         raise CheckpointError(
             f"{run}: the LoRAs in {collection.folder} are not those it began with",
             "start a new run: give it another run.name",
         )
-    write_json(file, names)
+    write_json(file, found)
 
 
 def notes_of(job: Job) -> list[str]:

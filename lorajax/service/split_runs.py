@@ -5,9 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from lorajax.config import JobSettings
-from lorajax.dataset.splits import MIN_LABELS, Split, everything, make_split
+from lorajax.dataset.splits import MIN_LABELS, Split, everything, make_split, only
 from lorajax.encoder.embedder import TrainedEncoder, initial_encoder
+from lorajax.errors import ProjectionError
 from lorajax.evaluation.metrics import measure
 from lorajax.evaluation.results import INITIAL, TRAINED, UNLEARNED, table, truth_of
 from lorajax.export.model import Model, save_model
@@ -23,6 +26,15 @@ from lorajax.service.progress import OnProgress, Progress
 from lorajax.training.checkpoints import open_checkpoints
 from lorajax.training.fit import Task, fit
 from lorajax.training.run_dir import RunDir, write_json
+
+# No Transformer, no positions, plain mean: cosines are those of the features, up to the
+# seeded projection of all modules into the embedding's width.
+IDENTITY = {
+    "start": "geometry",
+    "layers": 0,
+    "positions": False,
+    "layer_weights": "mean",
+}
 
 
 def run_splits(
@@ -59,6 +71,7 @@ def _run_split(job: Job, number: int) -> dict[str, dict[str, float]]:
     assert split is not None  # it depends on the labels, which did not change
     settings, seed = job.settings, job.settings.run.seed + number
     basis, features, start = _start(job, split, number)
+    split = _embeddable(job, split, features, number)
     trained = _train(job, features, split, start, number)
     truth = truth_of(job.supervision, split.test, settings.evaluation, seed)
     held_out = features[split.test]
@@ -77,20 +90,56 @@ def _run_split(job: Job, number: int) -> dict[str, dict[str, float]]:
     return values
 
 
+def _embeddable(job: Job, split: Split, features: Features, number: int) -> Split:
+    """The split without LoRAs that share no live module with the basis."""
+    usable = np.asarray(features.mask.any(1))
+    if not usable.all():
+        names = [job.collection.names[int(i)] for i in np.flatnonzero(~usable)]
+        note = f"split {number + 1}: no module in common with the basis: " + ", ".join(
+            names
+        )
+        job.on_progress(Progress("left out", 1, 1, note))
+        job.run.log(kind="stage", stage="left out", message=note)
+    return only(split, usable)
+
+
 def _start(
     job: Job, split: Split, number: int
 ) -> tuple[Basis, Features, TrainedEncoder]:
-    """The basis of a split, everybody's features in it, and the untrained encoder."""
+    """The basis of a split, everybody's features in it, and the untrained encoder.
+
+    Raises:
+      ProjectionError: where the training LoRAs do not differ in any module.
+    """
     settings = job.settings
     of = f"split {number + 1} of {settings.evaluation.splits}"
     job.stage("fitting the basis", number, settings.evaluation.splits, of)
     basis = job.prepared.fit(split.train, settings.features.components)
+    if not basis.facts.modules:
+        raise ProjectionError(
+            f"the {len(split.train)} training LoRAs do not differ in any module",
+            "are they copies of one file?",
+        )
     features = job.prepared.features(basis, split.train)
+    _tell_of_basis(job, basis, number)
     lengths = module_lengths(features[split.train])
     modules, components = features.scores.shape[1:]
     seed = settings.run.seed + number
     start = initial_encoder(settings.encoder, modules, components, lengths, seed)
     return basis, features, start
+
+
+def _tell_of_basis(job: Job, basis: Basis, number: int) -> None:
+    """What was fitted: modules, components and how many LoRAs had each module."""
+    k, n = basis.components, basis.facts.fitted_on
+    kept = [float(ratio.sum()) for ratio in basis.explained_variance_ratio]
+    note = (
+        f"split {number + 1}: {len(k)} modules, {min(k)} to {max(k)} components of at "
+        f"most {basis.facts.width}, fitted on {min(n)} to {max(n)} LoRAs, "
+        f"{min(kept):.0%} to {max(kept):.0%} of their variance"
+    )
+    job.on_progress(Progress("basis", 1, 1, note))
+    job.run.log(kind="stage", stage="basis", message=note)
 
 
 def _train(
@@ -137,12 +186,13 @@ def _run_without_evaluation(job: Job) -> str:
     split = everything(len(job.collection.members))
     unsupervised = job.supervision.kind == "none"
     if unsupervised:
-        encoder = settings.encoder.model_copy(update={"start": "geometry", "layers": 0})
+        encoder = settings.encoder.model_copy(update=IDENTITY)
         settings = settings.model_copy(update={"encoder": encoder})
         job = replace(job, settings=settings)
     evaluation = settings.evaluation.model_copy(update={"splits": 1})
     job = replace(job, settings=settings.model_copy(update={"evaluation": evaluation}))
     basis, features, start = _start(job, split, 0)
+    split = _embeddable(job, split, features, 0)
     trained = start if unsupervised else _train(job, features, split, start, 0)
     save_model(Model(basis, trained), job.run.path)
     if unsupervised:

@@ -1,5 +1,6 @@
 """The main job: collection → features → training → evaluation → checkpoint."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,8 +47,10 @@ def train(
     from lorajax.training.fit import Stopped
     from lorajax.training.run_dir import write_json
 
+    job = load_job(config, overrides)
+    named = job.run.name is not None
     stem = config.parent.name if config.name == "config.yaml" else config.stem
-    run, settings = open_run(load_job(config, overrides), stem)
+    run, settings = open_run(job, stem)
     finished = run.path / "results.json"
     if finished.exists():
         return _finished(run.path)
@@ -66,10 +69,17 @@ def train(
     except BaseException as error:
         message = error.message if isinstance(error, LorajaxError) else repr(error)
         run.update(state="failed", message=message)
+        if settings.run.name and not named and not began_work(run.path):
+            shutil.rmtree(run.path)
         raise
     run.update(state="finished", stage="done", message="")
     on_progress(Progress("done", 1, 1, str(run.path)))
     return TrainingReport(run.path, results, tuple(notes))
+
+
+def began_work(run: Path) -> bool:
+    """Whether a run got as far as its collection; before that nothing is lost."""
+    return (run / "collection.json").exists()
 
 
 def _finished(path: Path) -> TrainingReport:

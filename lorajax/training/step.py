@@ -59,7 +59,7 @@ def learning_rate_schedule(settings: TrainingSettings) -> optax.Schedule:
     return optax.warmup_cosine_decay_schedule(
         init_value=0.0,
         peak_value=settings.learning_rate,
-        warmup_steps=round(settings.warmup * settings.steps),
+        warmup_steps=min(round(settings.warmup * settings.steps), settings.steps - 1),
         decay_steps=settings.steps,
         end_value=settings.final_learning_rate * settings.learning_rate,
     )

@@ -30,6 +30,16 @@ def test_overrides_win_and_reach_any_key(tmp_path: Path) -> None:
     assert (job.training.steps, job.encoder.positions, job.run.name) == (9, False, "x")
 
 
+@pytest.mark.parametrize("path", ["/my loras #1", "[anime]/x", "%x", "a: b", "007"])
+def test_paths_are_taken_as_they_stand(tmp_path: Path, path: str) -> None:
+    job = load_job(write(tmp_path, ""), [f"collection.path={path}"])
+    assert job.collection.path == path
+    nothing = load_job(write(tmp_path, "collection: {path: a}"), ["collection.path="])
+    assert nothing.collection.path is None
+    with pytest.raises(ConfigError, match=r"training\.steps: expected a value in YAML"):
+        load_job(write(tmp_path, ""), ["training.steps=[1"])
+
+
 def test_unknown_key_names_the_nearest(tmp_path: Path) -> None:
     path = write(tmp_path, "training:\n  learning_rte: 1\n")
     with pytest.raises(ConfigError) as error:
@@ -53,13 +63,16 @@ def test_unknown_section_lists_the_valid_ones(tmp_path: Path) -> None:
         ("training.steps", "expected an override such as"),
         ("encoder.start=middle", "'random' or 'geometry', found 'middle'"),
         ("run.name=a/b", "run.name"),
+        ("evaluation.test=0.55", "together hold out more than 0.8"),
+        ("training.mixture=[0, 0, 0]", "at least one of the three weights"),
+        ("training.mixture=[1, -1, 1]", "greater than or equal to 0"),
     ],
 )
 def test_bad_values_say_what_was_expected(
     tmp_path: Path, override: str, words: str
 ) -> None:
     with pytest.raises(ConfigError) as error:
-        load_job(write(tmp_path, ""), [override])
+        load_job(write(tmp_path, "evaluation: {validation: 0.3}"), [override])
     assert words in error.value.message
 
 

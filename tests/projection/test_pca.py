@@ -10,6 +10,7 @@ from lorajax.projection.basis import Basis
 from lorajax.projection.features import Features
 from lorajax.projection.gram_pca import PreparedGram
 from lorajax.projection.linear_pca import PreparedDense, PreparedSketch
+from lorajax.projection.preparing import Prepared
 from lorajax.projection.sketch import sketch_all
 from tests.conftest import SHAPES, MakeAdapter
 
@@ -77,11 +78,7 @@ def test_incremental_pca_over_batches_is_an_approximation_of_known_error(
 def test_one_file_gets_the_scores_that_it_has_in_the_collection(
     adapters: list[Adapter], kind: str
 ) -> None:
-    prepared = {
-        "gram": lambda: PreparedGram(adapters),
-        "dense": lambda: PreparedDense(adapters, 64),
-        "sketch": lambda: PreparedSketch(sketch_all(adapters, 4), "imaginary"),
-    }[kind]()
+    prepared = prepared_by(kind, adapters)
     train = np.arange(8)
     basis = prepared.fit(train, 6)
     together = prepared.features(basis, train)
@@ -100,10 +97,29 @@ def test_basis_knows_only_its_training_loras(make_adapter: MakeAdapter) -> None:
     assert first.hash() == second.hash()
 
 
-def test_components_never_exceed_what_the_data_has(make_adapter: MakeAdapter) -> None:
-    twins = [make_adapter(seed % 3) for seed in range(9)]
-    basis = PreparedGram(twins).fit(np.arange(9), 32)
+@pytest.mark.parametrize("kind", ["gram", "dense", "sketch"])
+def test_components_never_exceed_what_the_data_has(
+    make_adapter: MakeAdapter, kind: str
+) -> None:
+    triplets = [make_adapter(seed % 3) for seed in range(9)]
+    basis = prepared_by(kind, triplets).fit(np.arange(9), 32)
     assert basis.components == (2, 2, 2)  # three different points span a plane
+
+
+@pytest.mark.parametrize("kind", ["gram", "dense", "sketch"])
+def test_modules_that_do_not_differ_are_left_out(
+    make_adapter: MakeAdapter, kind: str
+) -> None:
+    copies = [make_adapter(1)] * 5
+    assert prepared_by(kind, copies).fit(np.arange(5), 4).facts.modules == ()
+
+
+def prepared_by(kind: str, adapters: list[Adapter]) -> Prepared:
+    if kind == "gram":
+        return PreparedGram(adapters)
+    if kind == "dense":
+        return PreparedDense(adapters, 64)
+    return PreparedSketch(sketch_all(adapters, 4), "imaginary")
 
 
 def only(adapter: Adapter, module: str) -> Adapter:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from lorajax.config import FeatureSettings
 from lorajax.errors import CheckpointError, ProjectionError
 from lorajax.projection.gram_pca import PreparedGram
 from lorajax.projection.linear_pca import PreparedDense, PreparedSketch
+from lorajax.projection.preparing import keeper
 from lorajax.projection.sketch import sketch_all
 from lorajax.projection.storage import load_basis, save_basis
-from tests.conftest import MakeAdapter, adapter_of
+from tests.conftest import SHAPES, MakeAdapter, adapter_of
 
 TRAIN = np.arange(6)
 
@@ -68,8 +70,14 @@ def test_a_lora_of_another_base_model_is_refused(make_adapter: MakeAdapter) -> N
         basis.transform(nothing)
 
 
-def test_a_basis_too_large_is_refused_before_the_work(
-    make_adapter: MakeAdapter, monkeypatch: pytest.MonkeyPatch
+def test_a_collection_too_large_is_refused_while_it_is_read(
+    make_adapter: MakeAdapter,
 ) -> None:
-    with pytest.raises(ProjectionError, match=r"more than features\.max_basis_mb=0"):
-        PreparedGram([make_adapter(seed) for seed in range(6)], max_basis_mb=0)
+    keep = keeper(FeatureSettings(projection="gram_pca", max_basis_mb=1))
+    seed = 0
+    with pytest.raises(ProjectionError, match=r"features\.max_basis_mb=1 MB"):
+        for seed in range(100_000):
+            keep(make_adapter(seed % 7))
+    assert seed > 100  # the first files of such a collection are no problem
+    small = keeper(FeatureSettings(projection="sketch_pca", max_basis_mb=1))
+    assert set(small(make_adapter(0))) == set(SHAPES)

@@ -168,7 +168,10 @@ def test_a_folder_with_too_little_is_refused(tmp_path: Path) -> None:
     places = [f"collection.path={empty}", f"run.root={tmp_path / 'runs'}"]
     with pytest.raises(DatasetError, match="expected at least 8 LoRAs of one base"):
         train(TINY, places)
-    status = read_status(tmp_path / "runs" / "tiny")
+    assert not any((tmp_path / "runs").iterdir())  # the name is free again
+    with pytest.raises(DatasetError):
+        train(TINY, [*places, "run.name=mine"])
+    status = read_status(tmp_path / "runs" / "mine")
     assert status is not None and status.state == "failed"
     absent = f"collection.path={tmp_path / 'absent'}"
     with pytest.raises(DatasetError, match="expected a folder of LoRA files"):
