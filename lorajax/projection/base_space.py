@@ -21,7 +21,8 @@ def base_space_vector(adapter: Adapter) -> Float[np.ndarray, " e"]:
     """The unit vector of a LoRA in the fit-free space of its base model.
 
     The cosine of two such vectors estimates the mean over modules of the cosines of
-    their updates, with a standard error of about 1/√WIDTH.
+    their updates. Its standard error is about 1/√WIDTH from the common projection, and
+    1/SIDE over the root of the number of modules from the sketches.
     """
     vector = np.zeros(WIDTH)
     for module, core in sorted(sketch_adapter(adapter, SIDE).items()):
