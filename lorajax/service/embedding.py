@@ -1,5 +1,6 @@
 """Vectors for LoRA files: in a bundle's spaces, or in the base space."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lorajax.errors import LorajaxError
+from lorajax.library.spaces import BASE_SPACE
 from lorajax.service.compute import prepare_jax
 from lorajax.service.progress import OnProgress, Progress
 
@@ -58,6 +60,7 @@ class Embedded:
 
     Attributes:
       refused: path, reason and hint of files that could not be embedded.
+      notes: what a person should know of the others.
     """
 
     names: tuple[str, ...]
@@ -65,6 +68,7 @@ class Embedded:
     spaces: tuple[str, ...]
     vectors: np.ndarray
     refused: tuple[dict[str, str], ...]
+    notes: tuple[str, ...] = ()
 
 
 def embed(
@@ -95,7 +99,8 @@ def embed(
         first = f", the first: {refused[0]['reason']}" if refused else ""
         raise LorajaxError(f"none of {len(refused)} files could be embedded{first}")
     names, places, spaces, vectors = zip(*rows, strict=True)
-    return Embedded(names, places, spaces, _stacked(vectors), tuple(refused))
+    notes = _notes(spaces, model)
+    return Embedded(names, places, spaces, _stacked(vectors), tuple(refused), notes)
 
 
 def write_vectors(embedded: Embedded, out: Path) -> None:
@@ -104,19 +109,42 @@ def write_vectors(embedded: Embedded, out: Path) -> None:
     Raises:
       LorajaxError: for another ending or an unwritable place.
     """
-    write = WRITERS.get(out.suffix)
-    if write is None:
-        raise LorajaxError(
-            f"{out}: expected an ending of {', '.join(WRITERS)}, found {out.suffix!r}"
-        )
+    check_place(out)
     try:
-        write(embedded, out)
+        WRITERS[out.suffix](embedded, out)
     except OSError as error:
         raise LorajaxError(f"{out}: cannot be written: {error}") from error
 
 
+def check_place(out: Path) -> None:
+    """Says what is wrong with a file to write before hours of work are.
+
+    Raises:
+      LorajaxError: for another ending than those known, or a folder that is not there.
+    """
+    if out.suffix not in WRITERS:
+        raise LorajaxError(
+            f"{out}: expected an ending of {', '.join(WRITERS)}, found {out.suffix!r}"
+        )
+    if not out.absolute().parent.is_dir():
+        raise LorajaxError(f"{out}: expected a folder that exists, found none")
+
+
 def _refusal(path: Path, reason: str, hint: str) -> dict[str, str]:
     return {"path": str(path), "reason": reason, "hint": hint}
+
+
+def _notes(spaces: Sequence[str], model: Path | None) -> tuple[str, ...]:
+    """Which vectors must not be compared with which."""
+    counts = Counter(spaces)
+    notes = [f"{count} vectors in {space}" for space, count in counts.items()]
+    apart: list[str] = []
+    if len(counts) > 1:
+        apart.append("vectors of different spaces cannot be compared")
+    unknown = [space for space in counts if BASE_SPACE in space]
+    if model is not None and unknown:
+        apart.append("the base space holds what the bundle does not know")
+    return tuple([*notes, *apart] if apart else ())
 
 
 def _stacked(vectors: Sequence[np.ndarray]) -> np.ndarray:

@@ -66,10 +66,12 @@ def open_job(
     kept = [member.kept for member in collection.members]
     on_progress(Progress("preparing features", 0, 1))
     run.update(stage="preparing features")
+    prepared = prepare(settings.features, kept, collection.base_model)
+    on_progress(Progress("preparing features", 1, 1))
     return Job(
         settings,
         run,
-        prepare(settings.features, kept, collection.base_model),
+        prepared,
         collection,
         find_supervision(collection, wanted.supervision),
         on_progress,
