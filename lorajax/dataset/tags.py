@@ -1,14 +1,18 @@
 """Tags of a LoRA: from its training metadata or from a sidecar beside it."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lorajax.formats.safetensors_file import TensorFile
+from lorajax.formats.text import clean
 
-MAX_SIDECAR_BYTES = 2 * 2**20
+MAX_TEXT = 2 * 2**20
 MAX_TAGS = 10_000
+MAX_COUNT = 1e12
+_LONGEST_TAG = 100
 SIDECARS = (".metadata.json", ".civitai.info", ".json")
 
 
@@ -28,8 +32,8 @@ def frequencies(metadata: Mapping[str, str]) -> dict[str, float]:
     counts: dict[str, float] = {}
     for folder in document.values() if isinstance(document, dict) else ():
         for tag, count in folder.items() if isinstance(folder, dict) else ():
-            if isinstance(count, int | float) and len(counts) < MAX_TAGS:
-                name = tag.strip().lower()
+            name = _tag(tag)
+            if name and _is_count(count) and len(counts) < MAX_TAGS:
                 counts[name] = counts.get(name, 0.0) + float(count)
     return counts
 
@@ -37,12 +41,8 @@ def frequencies(metadata: Mapping[str, str]) -> dict[str, float]:
 def sidecar_tags(path: Path) -> dict[str, float]:
     """The `tags` list of the first sidecar that has one."""
     for suffix in SIDECARS:
-        sidecar = path.with_name(path.stem + suffix)
-        if sidecar.is_file() and sidecar.stat().st_size <= MAX_SIDECAR_BYTES:
-            text = sidecar.read_text(encoding="utf-8", errors="replace")
-            tags = _tag_list(_parse(text))
-            if tags:
-                return dict.fromkeys(tags[:MAX_TAGS], 1.0)
+        if tags := _tag_list(_parse(_read(path.with_name(path.stem + suffix)))):
+            return dict.fromkeys(tags[:MAX_TAGS], 1.0)
     return {}
 
 
@@ -53,12 +53,32 @@ def _tag_list(document: Any) -> list[str]:
         for key in keys:
             node = node.get(key) if isinstance(node, dict) else None
         if isinstance(node, list):
-            return [tag.strip().lower() for tag in node if isinstance(tag, str)]
+            tags = [_tag(tag) for tag in node if isinstance(tag, str)]
+            return [tag for tag in tags if tag]
     return []
+
+
+def _tag(text: str) -> str:
+    """A tag of a stranger as it may be stored and shown."""
+    return clean(text[: 8 * _LONGEST_TAG].lower(), _LONGEST_TAG)
+
+
+def _is_count(count: Any) -> bool:
+    return type(count) in (int, float) and 0 < count < MAX_COUNT
+
+
+def _read(sidecar: Path) -> str:
+    """The text of a sidecar, nothing where it is absent, unreadable or too long."""
+    with contextlib.suppress(OSError):  # the longer name may be too long for the disk
+        if sidecar.is_file():
+            with sidecar.open("rb") as file:
+                raw = file.read(MAX_TEXT + 1)
+            return raw.decode("utf-8", "replace") if len(raw) <= MAX_TEXT else ""
+    return ""
 
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text) if text else None
-    except (json.JSONDecodeError, RecursionError):
+        return json.loads(text) if 0 < len(text) <= MAX_TEXT else None
+    except (ValueError, RecursionError):
         return None

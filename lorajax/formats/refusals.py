@@ -1,9 +1,10 @@
 """What is never opened, and what a file that is no safetensors file really is."""
 
+import re
 from pathlib import Path
 
 from lorajax.errors import FormatError
-from lorajax.formats.text import shown
+from lorajax.formats.text import clean, shown
 
 READABLE = frozenset({".safetensors", ".sft"})
 PICKLES = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl"})
@@ -26,12 +27,15 @@ _SIGNATURES = (
     (b"<html", "a web page"),
     (b'{"', "a JSON text (an error message of the download?)"),
 )
+# What may stand in the command of a hint, which people paste into their shell.
+_HARMLESS = re.compile(r"[\w.+][\w .+-]*")
 _LFS = b"version https://git-lfs"
 
 
 def refuse_pickle(path: Path) -> FormatError:
     """The refusal of a pickle: it may run any code when opened, so it is not opened."""
-    name = path.name.replace("'", "").replace('"', "")
+    harmless = _HARMLESS.fullmatch(path.name) and path.name == clean(path.name)
+    name = path.name if harmless else "FILE.pt"
     return FormatError(
         f"{shown(path)}: expected .safetensors, found {path.suffix} (unsafe format: "
         "opening it can run code), not read",

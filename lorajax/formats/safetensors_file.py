@@ -6,9 +6,10 @@ shrinks while it is mapped kills the process, a short read is an error with a na
 
 import contextlib
 import hashlib
+import json
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from io import RawIOBase
@@ -25,7 +26,10 @@ from lorajax.formats.refusals import READABLE, known_impostor, refuse_suffix
 from lorajax.formats.sidecar import read_peft_config
 from lorajax.formats.text import clean, shown
 
+MAX_SIZE = 64 * 2**30
 _CHUNK = 2**18
+# The fields of a PEFT configuration that an update depends on.
+_SCALING = ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern")
 
 
 @dataclass(frozen=True)
@@ -72,25 +76,37 @@ class TensorFile:
         """These tensors and the content key, in one pass over the bytes.
 
         The body is read into one block of memory that the tensors share: asking for
-        hundreds of small ones costs three times as much.
+        hundreds of small ones costs three times as much. Where most of it is unwanted,
+        no more than the wanted tensors is kept.
         """
-        body = np.empty(self.size - self.body_start, np.uint8)
+        wanted = {name: self.tensors[name] for name in self.tensors if name in names}
+        body = self.size - self.body_start
+        shared = 2 * sum(info.end - info.start for info in wanted.values()) >= body
         hasher = blake3.blake3()
-        with self._opened() as file:
-            file.seek(self.body_start)
-            for start in range(0, len(body), _CHUNK):
-                chunk = body[start : start + _CHUNK].data
-                self._fill(file, chunk)
-                hasher.update(chunk)
-        wanted = {name: self.tensors[name] for name in names}
-        # A block that is mostly unwanted is not kept alive for the sake of the rest.
-        shared = 2 * sum(info.end - info.start for info in wanted.values()) >= len(body)
-        arrays = {name: _view(body, info, shared) for name, info in wanted.items()}
+        try:
+            with self._opened() as file:
+                file.seek(self.body_start)
+                read = self._shared if shared else self._apart
+                arrays = read(file, wanted, hasher)
+        except MemoryError as error:
+            raise FormatError(
+                f"{shown(self.path)}: expected tensors that fit in memory, found "
+                f"{body:,} bytes"
+            ) from error
+        hasher.update(self._roles())
         return arrays, hasher.hexdigest()
 
     def content_key(self) -> str:
-        """BLAKE3 of the body: the same for files that differ in metadata only."""
-        return self._digest(blake3.blake3(), self.body_start)
+        """BLAKE3 of the body and of what its bytes mean.
+
+        The same bytes under other names, in other shapes or with another PEFT alpha
+        are another update. All other metadata may change and the key does not, nor
+        does the order of the header's entries matter.
+        """
+        hasher = blake3.blake3()
+        self._digest(hasher, self.body_start)
+        hasher.update(self._roles())
+        return hasher.hexdigest()
 
     def weights_sha256(self) -> str:
         """SHA-256 of the body, which trainers store as `sshs_model_hash`."""
@@ -107,6 +123,58 @@ class TensorFile:
                 yield file
         except OSError as error:
             raise _unreadable(self.path, error) from error
+
+    def _roles(self) -> bytes:
+        """Names, formats, shapes and places of all tensors, and PEFT's scaling."""
+        tensors = sorted((name, *info) for name, info in self.tensors.items())
+        config = self.peft_config or {}
+        # Patterns keep their order, because the first that matches counts.
+        scaling = [
+            (key, config[key])
+            for key in sorted(config)
+            if key.rpartition(".")[2] in _SCALING
+        ]
+        try:
+            return json.dumps([tensors, scaling], separators=(",", ":")).encode("ascii")
+        except RecursionError as error:
+            raise FormatError(
+                f"{shown(self.path)}: expected a flat PEFT configuration, found "
+                "one of many levels"
+            ) from error
+
+    def _shared(
+        self, file: RawIOBase, wanted: Mapping[str, TensorInfo], hasher: blake3.blake3
+    ) -> dict[str, Shaped[np.ndarray, "..."]]:
+        """Tensors within one block, which is hashed while it is read."""
+        body = np.empty(self.size - self.body_start, np.uint8)
+        self._fill_hashed(file, body.data, hasher)
+        return {name: _view(body, info) for name, info in wanted.items()}
+
+    def _apart(
+        self, file: RawIOBase, wanted: Mapping[str, TensorInfo], hasher: blake3.blake3
+    ) -> dict[str, Shaped[np.ndarray, "..."]]:
+        """Tensors by themselves; all other bytes are hashed and forgotten."""
+        arrays: dict[str, np.ndarray] = {}
+        scratch = memoryview(bytearray(_CHUNK))
+        for name, info in self.tensors.items():
+            if name in wanted:
+                array = np.empty(info.shape, DTYPES[info.dtype])
+                data = array.reshape(-1).view(np.uint8).data
+                self._fill_hashed(file, data, hasher)
+                arrays[name] = array
+                continue
+            for start in range(info.start, info.end, _CHUNK):
+                chunk = scratch[: min(_CHUNK, info.end - start)]
+                self._fill_hashed(file, chunk, hasher)
+        return arrays
+
+    def _fill_hashed(
+        self, file: RawIOBase, view: memoryview, hasher: blake3.blake3
+    ) -> None:
+        for start in range(0, len(view), _CHUNK):
+            chunk = view[start : start + _CHUNK]
+            self._fill(file, chunk)
+            hasher.update(chunk)
 
     def _tensor(self, file: RawIOBase, info: TensorInfo) -> Shaped[np.ndarray, "..."]:
         array = np.empty(info.shape, DTYPES[info.dtype])
@@ -187,6 +255,10 @@ def _check_length(length: int, size: int) -> None:
             f"expected a safetensors file, found {size:,} bytes without a header",
             "download the file again",
         )
+    if size > MAX_SIZE:
+        raise FormatError(
+            f"expected a file of at most {MAX_SIZE:,} bytes, found {size:,}: no LoRA"
+        )
     if length > MAX_HEADER:
         raise FormatError(
             f"expected a header of at most {MAX_HEADER:,} bytes, found {length:,}: "
@@ -201,11 +273,11 @@ def _check_length(length: int, size: int) -> None:
 
 
 def _view(
-    body: Shaped[np.ndarray, " bytes"], info: TensorInfo, shared: bool
+    body: Shaped[np.ndarray, " bytes"], info: TensorInfo
 ) -> Shaped[np.ndarray, "..."]:
     """A tensor within the body; copied where the processor wants it aligned."""
     array = body[info.start : info.end].view(DTYPES[info.dtype]).reshape(info.shape)
-    return array if shared and array.flags.aligned else array.copy()
+    return array if array.flags.aligned else array.copy()
 
 
 def _unreadable(path: Path, error: OSError) -> FormatError:

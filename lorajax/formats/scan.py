@@ -15,6 +15,7 @@ from lorajax.formats.refusals import PICKLES, READABLE, refuse_pickle, refuse_su
 from lorajax.formats.text import clean, shown
 
 # PEFT and diffusers give every file the same name; there the folder says which it is.
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _GENERIC = re.compile(r"(?:adapter_model|pytorch_lora_weights)(?:[-_.].*)?")
 
 
@@ -59,9 +60,11 @@ def scan(paths: Iterable[str | Path]) -> Scan:
     found: list[Path] = []
     refused: list[Refusal] = []
     for path in map(Path, paths):
-        if path.is_dir():
+        if _SURROGATES.search(str(path)):
+            refused.append(_not_text(path))
+        elif os.path.isdir(path):
             _scan_folder(path, found, refused)
-        elif not path.exists():
+        elif not os.path.exists(path):
             refused.append(Refusal(path, f"{shown(path)}: no such file or folder"))
         elif path.suffix.lower() in READABLE:
             found.append(path)
@@ -103,9 +106,32 @@ def _walk(folder: Path, refused: list[Refusal]) -> Iterator[Path]:
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
-        waiting += [Path(entry.path) for entry in visible if entry.is_dir()]
-        yield from (Path(entry.path) for entry in visible if entry.is_file())
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            path = Path(entry.path)
+            try:
+                is_folder, is_file = entry.is_dir(), entry.is_file()
+            except OSError as error:  # a link that leads to itself
+                refused.append(_unlisted(path, error))
+                continue
+            meant = is_folder or path.suffix.lower() in READABLE | PICKLES
+            if meant and _SURROGATES.search(entry.name):
+                refused.append(_not_text(path))
+            elif is_folder:
+                waiting.append(path)
+            elif is_file:
+                yield path
+
+
+def _not_text(path: Path) -> Refusal:
+    """A name that no text can hold: the refusal's path is only near to it."""
+    near = Path(_SURROGATES.sub("\ufffd", str(path)))
+    return Refusal(
+        near,
+        f"{shown(near)}: expected a name in UTF-8, found other bytes",
+        "rename it",
+    )
 
 
 def _unlisted(folder: Path, error: OSError) -> Refusal:

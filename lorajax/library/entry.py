@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 EMBEDDABLE_TIERS = frozenset({"exact", "direction"})
-_LARGEST_INTEGER = 2**63 - 1  # SQLite's; Windows file numbers may be larger
+# SQLite's; file numbers of Windows and dates that a disk makes up may be larger.
+_LARGEST_INTEGER = 2**63 - 1
 
 
 class FileStamp(NamedTuple):
@@ -86,5 +87,5 @@ def placed(path: Path) -> Path:
 def stamp(path: Path) -> FileStamp:
     """The stamp of a file as it is now."""
     found = os.stat(path)
-    inode = found.st_ino & _LARGEST_INTEGER
-    return FileStamp(found.st_size, found.st_mtime_ns, inode)
+    inode, mtime = found.st_ino, found.st_mtime_ns
+    return FileStamp(found.st_size, mtime & _LARGEST_INTEGER, inode & _LARGEST_INTEGER)

@@ -31,6 +31,9 @@ _DEFAULTS = {
     "unet": ("CrossAttention", "Attention", "GEGLU"),
     "text_encoder": ("CLIPAttention",),
 }
+# A leading zero would make two names of one number.
+_NUMBERED = re.compile(r"(unet|text_encoder):(0|[1-9][0-9]{0,3})")
+_LONGEST_LIST = 2**16
 _BLOCKS = ("down_blocks", "up_blocks", "mid_block")
 _TEXT_PARTS = ("k_proj", "v_proj", "q_proj", "out_proj")
 _FEED_FORWARD_ORDERS = (("attn1", "ff", "attn2"), ("attn1", "attn2", "ff"))
@@ -49,16 +52,20 @@ def name_indexed(
     Raises:
       NamingError: if no known walk agrees with the shapes.
     """
+    parts: dict[str, dict[int, dict[str, str]]] = {}
+    rest: dict[str, dict[str, str]] = {}
+    for name, roles in modules.items():
+        if numbered := _NUMBERED.fullmatch(name):
+            component, number = numbered.groups()
+            parts.setdefault(component, {})[int(number)] = dict(roles)
+        else:
+            rest[name] = dict(roles)
     named: dict[str, dict[str, str]] = {}
-    for component in ("unet", "text_encoder"):
-        part = {
-            int(name.split(":")[1]): dict(roles)
-            for name, roles in modules.items()
-            if name.startswith(f"{component}:")
-        }
-        walk = _find_walk(component, part, tensors, metadata) if part else []
+    for component, part in parts.items():
+        walk = _find_walk(component, part, tensors, metadata)
         named |= {walk[i].name: roles for i, roles in part.items()}
-    rest = {name: dict(roles) for name, roles in modules.items() if ":" not in name}
+    if twice := sorted(named.keys() & rest.keys()):
+        raise NamingError(f"expected one update for {twice[0]}, found two")
     return named | rest
 
 
@@ -84,13 +91,14 @@ def _find_walk(
 
 def _target_classes(component: str, metadata: Mapping[str, str]) -> list[str]:
     try:
-        found = json.loads(metadata[component])
+        found = json.loads(metadata[component][:_LONGEST_LIST])
         classes = sorted({printable(name) for name in found})
     except (KeyError, TypeError, ValueError, RecursionError):
         classes = list(_DEFAULTS[component])
     if unknown := [name for name in classes if name not in _CLASSES]:
         raise NamingError(
-            f"expected layers below {', '.join(_CLASSES)}, found {', '.join(unknown)}"
+            f"expected layers below {', '.join(_CLASSES)}, "
+            f"found {', '.join(unknown[:3])}"
         )
     return classes
 

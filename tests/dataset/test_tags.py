@@ -14,7 +14,14 @@ def test_frequencies_are_summed_over_folders() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "not json", "[1]", '{"a": 3}', '{"a": {"b": "c"}}', "[" * 9000]
+    "text",
+    [
+        *("", "not json", "[1]", '{"a": 3}', '{"a": {"b": "c"}}', "[" * 9000),
+        *(f'{{"a": {{"b": {count}}}}}' for count in ("NaN", "1e999", "-1", "true")),
+        *(f'{{"a": {{"b": {"9" * digits}}}}}' for digits in (400, 9000)),
+        '{"a": {"\\u001b\\u202e ": 1}}',
+        '{"a": {"b": 1}}' + " " * 2**21,
+    ],
 )
 def test_nonsense_is_no_tag(text: str) -> None:
     assert frequencies({"ss_tag_frequency": text}) == {}
@@ -35,3 +42,13 @@ def test_sidecars_of_the_usual_managers(
     found = sidecar_tags(tmp_path / "a.b.safetensors")
     assert found == {"ink": 1.0, "cat": 1.0}
     assert sidecar_tags(tmp_path / "other.safetensors") == {}
+
+
+def test_tags_of_strangers_are_cleaned() -> None:
+    text = json.dumps({"a": {"ink\x1b[31m\u202e\ud800": 1, "x" * 9000: 2}})
+    tags = frequencies({"ss_tag_frequency": text})
+    assert tags["ink"] == 1.0 and max(map(len, tags)) == 100
+
+
+def test_names_near_the_longest_have_no_sidecar(tmp_path: Path) -> None:
+    assert sidecar_tags(tmp_path / f"{'n' * 243}.safetensors") == {}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lorajax.formats import lora_name, scan
+from lorajax.formats.refusals import refuse_pickle
 
 
 def touch(*paths: Path) -> None:
@@ -65,6 +66,40 @@ def test_links_are_followed_once(tmp_path: Path):
     except OSError:
         pytest.skip("this system allows no links")
     assert scan([tmp_path]).files == (tmp_path / "real" / "z.safetensors",)
+
+
+def test_a_link_to_itself_stops_nothing(tmp_path: Path):
+    touch(tmp_path / "x.safetensors")
+    try:
+        (tmp_path / "loop.safetensors").symlink_to(tmp_path / "loop.safetensors")
+    except OSError:
+        pytest.skip("this system allows no links")
+    found = scan([tmp_path, tmp_path / "loop.safetensors"])
+    assert found.files == (tmp_path / "x.safetensors",)
+    assert {refusal.path.name for refusal in found.refused} == {"loop.safetensors"}
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path):
+    touch(tmp_path / "x.safetensors")
+    bad = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.safetensors")
+    try:
+        touch(Path(bad), Path(bad.replace(".safetensors", ".png")))
+        touch(Path(bad.replace(".safetensors", "")) / "y.safetensors")
+    except (OSError, UnicodeError):
+        pytest.skip("this system allows no such names")
+    found = scan([tmp_path, bad])
+    assert found.files == (tmp_path / "x.safetensors",)
+    assert len(found.refused) == 3
+    for refusal in found.refused:
+        assert "expected a name in UTF-8" in refusal.message
+        str(refusal.path).encode("utf-8")
+
+
+@pytest.mark.parametrize("name", ["a'$(id)`.pt", '";id;".pt', "-rf.ckpt", "a\nb.pt"])
+def test_a_hint_to_paste_into_a_shell_holds_no_foreign_command(name: str):
+    hint = refuse_pickle(Path(name)).hint
+    assert "torch.load('FILE.pt'" in hint and "'FILE.safetensors'" in hint
+    assert "'my lora-1.safetensors'" in refuse_pickle(Path("my lora-1.pt")).hint
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
