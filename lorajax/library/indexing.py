@@ -6,6 +6,7 @@ again. Every file is committed by itself: an interrupted run loses nothing that 
 reported, and the next one goes on where it stopped. A bad file never stops the rest.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from lorajax.errors import LorajaxError
+from lorajax.errors import LorajaxError, ProjectionError
 from lorajax.library.entry import (
     EMBEDDABLE_TIERS,
     Facts,
@@ -169,6 +170,10 @@ def _index_file(run: _Run, path: Path) -> bool:
     except OSError as error:
         reason = f"{path.name}: the file cannot be read ({error.strerror})"
         refusal = Refusal(str(path), reason, "check that it is there and readable")
+    except Exception as error:
+        logging.getLogger(__name__).exception("%s: a fault of lorajax", path)
+        reason = f"{path.name}: could not be read: {type(error).__name__}"
+        refusal = Refusal(str(path), reason, "please report it, with the file")
     run.refused.append(refusal)
     return False
 
@@ -219,7 +224,13 @@ def _embed(run: _Run, found: Description) -> tuple[str, Float[np.ndarray, " e"] 
     run.spaces[base_model] = space
     if found.key in run.embedded(space) and not run.again:
         return space, None
-    return space, np.asarray(run.embedder.embed(found.adapter))
+    vector = np.asarray(run.embedder.embed(found.adapter))
+    if not np.isfinite(vector).all():
+        raise ProjectionError(
+            f"{found.facts.name}: expected a vector of numbers, found NaN or Inf",
+            "the weights are too large or too small to embed",
+        )
+    return space, vector
 
 
 def _classify(run: _Run, path: Path, key: str) -> tuple[str, list[str]]:
