@@ -151,6 +151,41 @@ def test_zero_updates_are_known_as_such():
     assert not LowRankUpdate(late, down.astype(ml_dtypes.bfloat16)).is_zero()
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_pairs_that_cancel_are_a_zero_update(dtype: type):
+    rng = np.random.default_rng(0)
+    u = rng.standard_normal((320, 1)).astype(dtype)
+    d = rng.standard_normal((1, 768)).astype(dtype)
+    up, down = np.hstack([u, -u / dtype(3)]), np.vstack([d, dtype(3) * d])
+    assert up.dtype == down.dtype == dtype
+    assert LowRankUpdate(up, down, 0.5).is_zero()
+    assert LowRankUpdate(up * dtype(1e-12), down, 0.5).is_zero()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_pairs_that_cancel_in_half_precision_are_a_zero_update(dtype: type):
+    rng = np.random.default_rng(0)
+    u = rng.integers(-40, 40, (320, 1)).astype(float)
+    d = rng.integers(-40, 40, (1, 768)).astype(float)
+    up, down = np.hstack([3 * u, -u]).astype(dtype), np.vstack([d, 3 * d]).astype(dtype)
+    assert LowRankUpdate(up, down).is_zero()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("rank", [1, 32, 512])
+def test_trained_updates_are_never_zero(dtype: type, rank: int):
+    rng = np.random.default_rng(rank)
+    up = (1e-3 * rng.standard_normal((320, rank))).astype(dtype)
+    down = rng.standard_normal((rank, 768)).astype(dtype)
+    assert not LowRankUpdate(up, down, 1e-4).is_zero()
+    # A large update taken back by its own negative leaves a small one, exactly.
+    big, small = up.astype("f4") * 64, up[:, ::-1].astype("f4") / 64
+    left = np.hstack([big, -big, small]).astype(dtype)
+    right = np.vstack([down, down, down])
+    left[:8] = 0  # and its corner tells nothing
+    assert not LowRankUpdate(left, right).is_zero()
+
+
 def test_programmer_mistakes_say_the_shapes():
     # With shape checks switched on, they speak first.
     with pytest.raises((ValueError, TypeError), match=r"\(3, 2\) and \(4, 3\)|4,3"):
