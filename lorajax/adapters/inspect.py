@@ -5,7 +5,7 @@ import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lorajax.adapters.adapter import name_and_build
+from lorajax.adapters.adapter import Adapter, name_and_build
 from lorajax.formats.safetensors_file import open_tensor_file
 from lorajax.formats.text import clean, plain
 
@@ -58,6 +58,24 @@ class Inspection:
         return asdict(self)
 
 
+def count_modules(adapter: Adapter) -> ModuleCounts:
+    """How many modules have an update, and which lie outside the base model."""
+    mapped = len(adapter.updates) + len(adapter.dead)
+    unmapped = tuple(clean(name) for name in adapter.unmapped)
+    return ModuleCounts(mapped + len(unmapped), mapped, len(adapter.dead), unmapped)
+
+
+def rank_range(adapter: Adapter) -> RankRange:
+    """The ranks that its factors are written at."""
+    ranks = adapter.ranks.values()
+    return RankRange(min(ranks), float(statistics.median(ranks)), max(ranks))
+
+
+def norm(adapter: Adapter) -> float:
+    """The Frobenius norm of the whole update."""
+    return math.sqrt(sum(u.squared_norm() for u in adapter.updates.values()))
+
+
 def inspect_file(path: str | Path) -> Inspection:
     """Read a file once more than needed, and tell everything about it.
 
@@ -66,10 +84,6 @@ def inspect_file(path: str | Path) -> Inspection:
     """
     file = open_tensor_file(path)
     adapter = name_and_build(file)
-    ranks = adapter.ranks.values()
-    mapped = len(adapter.updates) + len(adapter.dead)
-    unmapped = tuple(clean(name) for name in adapter.unmapped)
-    squared = sum(update.squared_norm() for update in adapter.updates.values())
     return Inspection(
         path=str(file.path),
         name=adapter.name,
@@ -77,17 +91,15 @@ def inspect_file(path: str | Path) -> Inspection:
         family=adapter.family,
         base_model=adapter.base_model,
         evidence=adapter.evidence,
-        modules=ModuleCounts(
-            mapped + len(unmapped), mapped, len(adapter.dead), unmapped
-        ),
+        modules=count_modules(adapter),
         side=tuple(clean(name) for name in adapter.side),
-        rank=RankRange(min(ranks), float(statistics.median(ranks)), max(ranks)),
+        rank=rank_range(adapter),
         tier=adapter.tier,
         dtype=adapter.dtype,
         content_key=adapter.content_key,
         file_sha256=file.file_sha256(),
         weights_sha256=file.weights_sha256(),
-        norm=math.sqrt(squared),
+        norm=norm(adapter),
         warnings=adapter.warnings,
         metadata={
             clean(key, 100): plain(value, LONGEST_VALUE)

@@ -1,10 +1,9 @@
 """One file, read once: its facts for the library, and its update to embed."""
 
-import math
-import statistics
 from pathlib import Path
 
 from lorajax.adapters.adapter import Adapter, name_and_build
+from lorajax.adapters.inspect import count_modules, norm, rank_range
 from lorajax.dataset.tags import read_tags
 from lorajax.formats.safetensors_file import open_tensor_file
 from lorajax.library.entry import Facts
@@ -27,9 +26,7 @@ def describe(path: Path) -> Description:
 
 
 def _facts(adapter: Adapter, tags: tuple[str, ...]) -> Facts:
-    ranks = list(adapter.ranks.values())
-    mapped = len(adapter.updates) + len(adapter.dead)
-    squared = sum(update.squared_norm() for update in adapter.updates.values())
+    modules, rank = count_modules(adapter), rank_range(adapter)
     return Facts(
         name=adapter.name,
         base_model=adapter.base_model,
@@ -37,14 +34,14 @@ def _facts(adapter: Adapter, tags: tuple[str, ...]) -> Facts:
         format=adapter.format,
         tier=adapter.tier,
         dtype=adapter.dtype,
-        rank_min=min(ranks),
-        rank_median=float(statistics.median(ranks)),
-        rank_max=max(ranks),
-        modules_mapped=mapped,
-        modules_total=mapped + len(adapter.unmapped),
-        unmapped=len(adapter.unmapped),
-        dead=len(adapter.dead),
-        norm=math.sqrt(squared),
+        rank_min=rank.min,
+        rank_median=rank.median,
+        rank_max=rank.max,
+        modules_mapped=modules.mapped,
+        modules_total=modules.total,
+        unmapped=len(modules.unmapped),
+        dead=modules.dead,
+        norm=norm(adapter),
         warnings=adapter.warnings,
         tags=tags,
     )
