@@ -160,6 +160,9 @@ def _print_report(document: dict[str, Any]) -> None:
     for base, count in document["base_models"].items():
         say(f"  {count} of {base}")
     _print_refused(document["refused"])
+    if left := document["unembedded"]:
+        vectors = "LoRA has" if left == 1 else "LoRAs have"
+        note(f"{left} {vectors} no vector in the new space: index their folders too")
     if document["readable"]:
         note("next: lorajax search NAME, or browse with lorajax-tui")
 

@@ -49,11 +49,6 @@ class Describe(Protocol):
 class Embedder(Protocol):
     """Turns an update into its vector, in one space per base model."""
 
-    @property
-    def bundle(self) -> str:
-        """The name of the trained bundle, or "" for the base space."""
-        ...
-
     def space(self, base_model: str) -> str: ...
 
     def embed(self, adapter: Any) -> Float[np.ndarray, " e"]: ...
@@ -72,6 +67,8 @@ class IndexReport:
       reread: known files that were read only for their vector.
       missing: known files under the indexed folders that are not there any more.
       embedded: vectors written; `spaces` those they belong to.
+      unembedded: present LoRAs of the same base models that have no vector in these
+        spaces, because they lie in other folders: they cannot be found there.
     """
 
     added: int = 0
@@ -84,6 +81,7 @@ class IndexReport:
     refused: tuple[Refusal, ...] = ()
     spaces: tuple[str, ...] = ()
     embedded: int = 0
+    unembedded: int = 0
 
 
 @dataclass
@@ -143,8 +141,8 @@ def index(
     library.mark_present(path for path in present if path in run.known)
     missing = _missing(run, roots)
     library.mark_missing(missing)
-    for base_model, space in run.spaces.items():
-        library.set_current_space(base_model, space)
+    spaces = run.spaces.items()
+    unembedded = sum(library.switch_space(base, space) for base, space in spaces)
     if on_file is not None:
         on_file(len(files), len(files), "")
     return IndexReport(
@@ -152,6 +150,7 @@ def index(
         missing=len(missing),
         refused=tuple(run.refused),
         spaces=tuple(sorted(run.spaces.values())),
+        unembedded=unembedded,
     )
 
 

@@ -106,14 +106,6 @@ def _listed(entries: Sequence[Entry]) -> str:
     return ", ".join(words) + (f" and {more} more" if more else "")
 
 
-def neighbours(library: Library, entry: Entry, k: int = 10) -> Matches:
-    """The nearest neighbours of an entry of the library, itself left out."""
-    space = space_of(library, entry)
-    keys, matrix = library.vectors(space)
-    vector = matrix[keys.index(entry.key)]
-    return nearest(library, space, keys, matrix, vector, k, entry.name, entry.key)
-
-
 def nearest(
     library: Library,
     space: str,
@@ -125,7 +117,7 @@ def nearest(
     key: str = "",
 ) -> Matches:
     """The nearest stored LoRAs of a vector of the same space; `key` is left out."""
-    itself = 1 if key else 0
+    itself = int(key in keys)
     rows, similarity = search(matrix, vector, k + itself)
     pairs = [
         (keys[int(row)], float(s)) for row, s in zip(rows, similarity, strict=True)
@@ -144,18 +136,31 @@ def _match(library: Library, rank: int, key: str, similarity: float) -> Match:
     return Match(rank, key, entry.name, entry.path, similarity, entry.facts.tier)
 
 
-def space_of(library: Library, entry: Entry) -> str:
-    """The space in which an entry is compared: its base model's current one."""
+def space_of(library: Library, entry: Entry, asked: str | None = None) -> str:
+    """The space in which an entry is compared.
+
+    Args:
+      asked: the space to compare in; None is the current one of its base model, or
+        the newest in which it has a vector.
+
+    Raises:
+      LibraryError: when the entry has no vector there.
+    """
     spaces = library.spaces_of(entry.key)
-    current = library.current_space(entry.facts.base_model)
-    if current in spaces:
-        return str(current)
-    if spaces:
+    wanted = asked or library.current_space(entry.facts.base_model)
+    if wanted in spaces:
+        return str(wanted)
+    if spaces and asked is None:
         return spaces[-1]
     if entry.facts.tier not in EMBEDDABLE_TIERS:
         raise LibraryError(
             f"{entry.name}: a LoRA of tier '{entry.facts.tier}' has no vector",
             "only tiers 'exact' and 'direction' can be compared",
+        )
+    if asked is not None:
+        raise LibraryError(
+            f"{entry.name}: it has no vector in space {asked}",
+            "run `lorajax index` on its folder with the same --model",
         )
     raise LibraryError(
         f"{entry.name}: it has no vector yet", "run `lorajax index` on its folder"

@@ -18,9 +18,10 @@ import numpy as np
 from jaxtyping import Float
 
 from lorajax.errors import LibraryError
-from lorajax.library.entry import Entry, Facts, FileStamp, Refusal
+from lorajax.library.entry import EMBEDDABLE_TIERS, Entry, Facts, FileStamp, Refusal
 from lorajax.library.location import default_path, library_file
 from lorajax.library.schema import connect, unusable
+from lorajax.library.spaces import NO_ENCODER, parse_space
 
 _FACTS = [field.name for field in fields(Facts)]
 _LISTS = ("warnings", "tags")
@@ -41,6 +42,18 @@ _MISSING_LORAS = """
 SELECT DISTINCT key FROM paths AS gone WHERE missing AND NOT EXISTS (
   SELECT 1 FROM paths WHERE paths.key = gone.key AND NOT paths.missing
 )
+"""
+_TIERS = ", ".join(f"'{tier}'" for tier in sorted(EMBEDDABLE_TIERS))
+_WITHOUT_VECTOR = f"""
+SELECT COUNT(*) FROM loras WHERE base_model = ? AND tier IN ({_TIERS}) AND EXISTS (
+  SELECT 1 FROM paths WHERE paths.key = loras.key AND NOT paths.missing
+) AND NOT EXISTS (
+  SELECT 1 FROM vectors WHERE vectors.key = loras.key AND vectors.space = ?
+)
+"""
+_DROP_OTHERS = """
+DELETE FROM vectors WHERE space != ?
+AND key IN (SELECT key FROM loras WHERE base_model = ?)
 """
 
 
@@ -142,13 +155,21 @@ class Library:
         return {key for (key,) in rows}
 
     def spaces_of(self, key: str) -> list[str]:
-        """The spaces in which a LoRA has a vector."""
-        rows = self._query("SELECT space FROM vectors WHERE key = ?", key)
-        return sorted(space for (space,) in rows)
+        """The spaces in which a LoRA has a vector, the newest vector last."""
+        rows = self._query(
+            "SELECT space FROM vectors WHERE key = ? ORDER BY rowid", key
+        )
+        return [space for (space,) in rows]
 
     def vectors(self, space: str) -> tuple[list[str], Float[np.ndarray, "n e"]]:
-        """Keys and vectors of one space, row by row."""
+        """Keys and vectors of one space, row by row.
+
+        Raises:
+          LibraryError: when the space holds no vector.
+        """
         rows = self._query("SELECT key, vector FROM vectors WHERE space = ?", space)
+        if not rows:
+            raise _empty(space)
         keys = [key for key, _ in rows]
         if len({len(blob) for _, blob in rows}) > 1:
             raise LibraryError(
@@ -157,8 +178,7 @@ class Library:
             )
         joined = b"".join(map(itemgetter(1), rows))
         flat = np.frombuffer(joined, dtype="<f4")
-        width = flat.size // len(keys) if keys else 0
-        return keys, flat.reshape(len(keys), width)
+        return keys, flat.reshape(len(keys), -1)
 
     def current_space(self, base_model: str) -> str | None:
         """The space in which LoRAs of a base model are compared now."""
@@ -167,6 +187,24 @@ class Library:
     def set_current_space(self, base_model: str, space: str) -> None:
         """Makes a space the one that searches of its base model use."""
         self.set_meta(f"space:{base_model}", space)
+
+    def switch_space(self, base_model: str, space: str) -> int:
+        """Makes a space current once a run has filled it.
+
+        Where every present LoRA of the base model has a vector in it, vectors in
+        spaces that are no base model's current one are deleted for this base model.
+
+        Returns:
+          How many present LoRAs of the base model have no vector in the space.
+        """
+        self.set_current_space(base_model, space)
+        with self._transaction():
+            ((without,),) = self._query(_WITHOUT_VECTOR, base_model, space)
+            if without == 0:
+                old = self._connection.execute(_DROP_OTHERS, (space, base_model))
+                if old.rowcount:
+                    self._grow_revision()
+        return without
 
     def revision(self) -> int:
         """A number that grows whenever a vector is written or removed."""
@@ -307,6 +345,15 @@ class Library:
             if isinstance(error, sqlite3.Error):
                 raise unusable(self.path, error) from error
             raise
+
+
+def _empty(space: str) -> LibraryError:
+    name = parse_space(space)
+    bundle = "" if name.encoder == NO_ENCODER else " --model BUNDLE"
+    return LibraryError(
+        f"no LoRA of {name.base_model} in this library has a vector in space {space}",
+        f"bring some in with `lorajax index FOLDER{bundle}`",
+    )
 
 
 def _as_json(facts: Facts, name: str) -> str:

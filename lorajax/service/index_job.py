@@ -6,8 +6,10 @@ nothing: every file is committed by itself.
 """
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 import psutil
 
 from lorajax.errors import LibraryError
-from lorajax.service.processes import be_nice
+from lorajax.service.processes import be_nice, environment
 from lorajax.service.progress import Progress, parse_progress
 
 COMMAND = (sys.executable, "-m", "lorajax", "index")
@@ -35,14 +37,18 @@ class IndexJob:
     ) -> None:
         bundle = ["--model", str(model)] if model else []
         words = [*command, *map(str, dirs), "--library", str(library), "--json"]
+        # A file, not a pipe: nobody reads the report before the process has ended, and
+        # a process that has filled a pipe waits for its reader for ever.
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [*words, *bundle],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=self._output,
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
             errors="replace",
+            env=environment(os.environ),
         )
         self._words: list[str] = []
         with suppress(psutil.NoSuchProcess):
@@ -64,7 +70,10 @@ class IndexJob:
         Raises:
           LibraryError: with what the process said, when it failed.
         """
-        output, _ = self._process.communicate()
+        self._process.communicate()
+        with self._output:
+            self._output.seek(0)
+            output = self._output.read()
         try:
             document = json.loads(output)
         except ValueError:

@@ -96,13 +96,13 @@ def neighbours(
     Args:
       query: a content key, a name, a part of a name, or the path of a file. A file
         that the library does not know is read and embedded (which imports jax).
-      model: the bundle to embed an unknown file with; None is the library's own.
+      model: the bundle whose space is searched; None is the library's own.
     """
     with Library.open(path, create=False) as library:
         known = library.entry(str(query)) or _known(library, query)
         if known is None:
             return _neighbours_of_file(library, Path(query), k, model)
-        space = space_of(library, known)
+        space = space_of(library, known, _space_asked(known, model))
         keys, matrix = _space(library, space)
         vector = matrix[keys.index(known.key)]
         return nearest(library, space, keys, matrix, vector, k, known.name, known.key)
@@ -114,6 +114,16 @@ def _known(library: Library, query: str | Path) -> Entry | None:
     if file.is_file() and library.key_at(placed(file)) is None:
         return None
     return find(library, str(query))
+
+
+def _space_asked(known: Entry, model: Path | None) -> str | None:
+    """The space of a bundle that was asked for, which opening it tells."""
+    if model is None:
+        return None
+    from lorajax.service.embedding import open_embedder
+
+    embedder = open_embedder(None if model == NO_BUNDLE else model)
+    return embedder.space(known.facts.base_model)
 
 
 def _space(library: Library, space: str) -> tuple[tuple[str, ...], np.ndarray]:
@@ -170,9 +180,11 @@ def index_folders(
       describe, embedder: stand-ins for the real reader and embedder.
     """
     from lorajax.formats import scan
+    from lorajax.service.compute import prepare_jax
     from lorajax.service.describing import describe as read_file
     from lorajax.service.embedding import open_embedder
 
+    prepare_jax()  # and with it the bound on threads, which holds without a bundle too
     tell = on_progress or (lambda progress: None)
     tell(Progress("scanning"))
     folders = [placed(folder) for folder in dirs]

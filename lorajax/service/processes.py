@@ -1,17 +1,14 @@
-"""Starting processes that outlive the screen, and telling whether they live."""
+"""Starting processes that outlive the screen, niced and one thread short."""
 
 import os
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
-
-# Children of this process have to be waited for once they end; until then the system
-# lists them as if they lived.
-_children: list[subprocess.Popen[Any]] = []
 
 
 def start_detached(command: Sequence[str], log: Path) -> psutil.Process:
@@ -22,11 +19,12 @@ def start_detached(command: Sequence[str], log: Path) -> psutil.Process:
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env=_environment(os.environ),
+            env=environment(os.environ),
             **_detachment(),
         )
-    _children.append(child)
     process = psutil.Process(child.pid)
+    # Until somebody has waited for a child that ended, the system keeps it listed.
+    threading.Thread(target=child.wait, daemon=True).start()
     be_nice(process)
     return process
 
@@ -38,22 +36,7 @@ def be_nice(process: psutil.Process) -> None:
         process.nice(getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", 10))
 
 
-def is_same_process(pid: int, started: float) -> bool:
-    """Whether the process of this number, started at this time, still runs."""
-    _reap()
-    try:
-        process = psutil.Process(pid)
-        alive = process.status() != psutil.STATUS_ZOMBIE
-        return alive and abs(process.create_time() - started) < 2.0
-    except psutil.Error:
-        return False
-
-
-def _reap() -> None:
-    _children[:] = [child for child in _children if child.poll() is None]
-
-
-def _environment(own: Mapping[str, str]) -> dict[str, str]:
+def environment(own: Mapping[str, str]) -> dict[str, str]:
     """The child's environment: one compute thread fewer, so that a screen lives."""
     threads = max(1, (os.cpu_count() or 1) - 1)
     return {"LORAJAX_THREADS": str(threads), "PYTHONUNBUFFERED": "1", **own}

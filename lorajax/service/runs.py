@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,13 @@ import psutil
 import yaml
 
 from lorajax.errors import CheckpointError, ConfigError
-from lorajax.service.processes import is_same_process, start_detached
-from lorajax.training.run_dir import Status, read_status, write_json
+from lorajax.service.processes import start_detached
+from lorajax.training.run_dir import (
+    Status,
+    is_same_process,
+    read_status,
+    write_json,
+)
 
 TRAIN = (sys.executable, "-m", "lorajax.train")
 _LOG_BYTES = 16_384
@@ -119,6 +124,13 @@ def resume_run(path: Path, command: Sequence[str] = TRAIN) -> Path:
             f"{run.name}: a {run.state} run cannot be continued",
             "only stopped, failed and died runs can",
         )
+    owners = [_launched(_read_json(path / "launch.json"))]
+    owners += [_identity(run.status)] if run.status else []
+    if any(is_same_process(*owner) for owner in owners if owner):
+        raise CheckpointError(
+            f"{run.name}: its process has not ended yet",
+            "wait a moment, then continue it",
+        )
     if not (path / "config.yaml").is_file():
         raise CheckpointError(
             f"{run.name}: it ended before it had written its configuration",
@@ -176,33 +188,28 @@ def _new_folder(root: Path, stem: str) -> Path:
 
 def _status(path: Path, launch: dict[str, Any]) -> Status | None:
     """The run's own status; where it died without a word, what its log says."""
-    status = _read_status(path)
-    if status is None:
-        return _stillborn(path, launch)
-    if status.state == "running" and not is_same_process(*_identity(status)):
-        return replace(status, state="died", message="the process is gone")
-    return status
-
-
-def _read_status(path: Path) -> Status | None:
-    try:
-        return read_status(path)
-    except (OSError, ValueError, TypeError):
-        return None
+    return read_status(path) or _stillborn(path, launch)
 
 
 def _stillborn(path: Path, launch: dict[str, Any]) -> Status | None:
     """A failed status for a run whose process ended before it wrote one."""
-    pid, born = launch.get("pid"), launch.get("process_start_time")
-    if not isinstance(pid, int) or not isinstance(born, float):
+    identity = _launched(launch)
+    if identity is None or is_same_process(*identity):
         return None
-    if is_same_process(pid, born):
-        return None
+    pid, born = identity
     words = [line.strip() for line in read_log(path).splitlines() if line.strip()]
     message = words[-1] if words else "it ended without a word"
     return Status(
         "failed", "starting", message=message, pid=pid, process_start_time=born
     )
+
+
+def _launched(launch: dict[str, Any]) -> tuple[int, float] | None:
+    """Number and time of birth of the process that was started last."""
+    pid, born = launch.get("pid"), launch.get("process_start_time")
+    if isinstance(pid, int) and isinstance(born, float):
+        return pid, born
+    return None
 
 
 def _identity(status: Status) -> tuple[int, float]:

@@ -42,7 +42,9 @@ class Reader:
         document = json.loads(text)
         content = document.pop("content")
         key = blake2b(content.encode(), digest_size=8).hexdigest()
-        facts = Facts(path.stem, document.pop("base_model", "sd15"), **document)
+        lists = {name: tuple(document.pop(name, ())) for name in ("warnings", "tags")}
+        base_model = document.pop("base_model", "sd15")
+        facts = Facts(path.stem, base_model, **lists, **document)
         return Description(key, facts, content)
 
 
@@ -51,7 +53,6 @@ class FakeEmbedder:
     """Embeds fake content, in a space that a test may choose."""
 
     encoder: str = ""
-    bundle: str = ""
     embedded: list[str] = field(default_factory=list)
 
     def space(self, base_model: str) -> str:

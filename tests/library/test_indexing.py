@@ -161,7 +161,30 @@ def test_a_new_space_embeds_every_file_and_becomes_current_at_the_end(
     assert (report.reread, report.embedded) == (2, 2)
     assert set(seen[:2]) == {SPACE}
     assert library.current_space("sd15") == "sd15:basis:e1"
-    assert library.spaces() == {SPACE: 2, "sd15:basis:e1": 2}
+    assert library.spaces() == {"sd15:basis:e1": 2}
+
+
+def test_a_switch_of_one_folder_tells_what_it_leaves_behind(
+    library: Library, reader: Reader, embedder: FakeEmbedder, tmp_path: Path
+) -> None:
+    for folder in ("one", "two", "gone"):
+        write_lora(tmp_path / folder / "a.safetensors", folder)
+    write_lora(tmp_path / "two" / "b.safetensors", "opaque", tier="opaque")
+    write_lora(tmp_path / "two" / "c.safetensors", "flux", base_model="flux")
+    run(library, tmp_path, reader, embedder)
+    gone = tmp_path / "gone" / "a.safetensors"
+    gone.unlink()
+    run(library, tmp_path, reader, embedder)
+    trained = FakeEmbedder(encoder="e1")
+    report = run(library, tmp_path / "one", reader, trained)
+    assert (report.embedded, report.unembedded) == (1, 1)
+    flux, new = base_space("flux"), "sd15:basis:e1"
+    assert library.spaces() == {SPACE: 3, flux: 1, new: 1}
+    revision = library.revision()
+    report = run(library, tmp_path / "two", reader, trained)
+    assert (report.embedded, report.unembedded) == (2, 0)
+    assert library.spaces() == {new: 2, "flux:basis:e1": 1}
+    assert library.revision() > revision + 2
 
 
 def test_again_embeds_what_is_known(

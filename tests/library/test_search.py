@@ -6,8 +6,19 @@ import numpy as np
 import pytest
 
 from lorajax.errors import LibraryError
-from lorajax.library import Facts, FileStamp, Library, base_space, find, parse_space
-from lorajax.library.search import neighbours, search
+from lorajax.library import (
+    Entry,
+    Facts,
+    FileStamp,
+    Library,
+    Matches,
+    base_space,
+    find,
+    nearest,
+    parse_space,
+    space_of,
+)
+from lorajax.library.search import search
 
 STAMP = FileStamp(1, 2, 3)
 SPACE = base_space("sd15")
@@ -23,6 +34,14 @@ def fill(library: Library, names: list[str], space: str = SPACE) -> np.ndarray:
         path = Path(f"/{base}/{i}/{name}").absolute()
         library.upsert(f"{base}-{i}", Facts(name, base), path, STAMP, space, row)
     return rows
+
+
+def neighbours(library: Library, entry: Entry, k: int = 10) -> Matches:
+    """The nearest neighbours of an entry of the library."""
+    space = space_of(library, entry)
+    keys, matrix = library.vectors(space)
+    vector = matrix[keys.index(entry.key)]
+    return nearest(library, space, keys, matrix, vector, k, entry.name, entry.key)
 
 
 @pytest.mark.parametrize("k", [1, 4, 50, 80])
@@ -102,6 +121,39 @@ def test_the_current_space_of_a_base_is_the_one_searched(library: Library) -> No
     library.set_current_space("sd15", trained)
     assert neighbours(library, find(library, "a")).space == trained
     assert neighbours(library, find(library, "b")).space == SPACE
+
+
+def test_without_a_current_space_the_newest_vector_counts(library: Library) -> None:
+    row, facts = np.ones(3, np.float32), Facts("a", "sd15")
+    for space in ("sd15:z:older", "sd15:a:newer"):
+        library.upsert("k", facts, Path("/a"), STAMP, space, row)
+    entry = find(library, "a")
+    assert space_of(library, entry) == "sd15:a:newer"
+    assert space_of(library, entry, "sd15:z:older") == "sd15:z:older"
+    with pytest.raises(LibraryError, match="no vector in space sd15:b:e") as caught:
+        space_of(library, entry, "sd15:b:e")
+    assert "same --model" in caught.value.hint
+
+
+def test_only_a_query_of_the_space_is_left_out_of_the_count(library: Library) -> None:
+    rows = fill(library, [f"n{i}" for i in range(4)])
+    keys, matrix = library.vectors(SPACE)
+    foreign = nearest(library, SPACE, keys, matrix, rows[0], 9, "other", "no-such-key")
+    assert foreign.searched == len(foreign.matches) == 4
+    own = nearest(library, SPACE, keys, matrix, rows[0], 9, "n0", "sd15-0")
+    assert own.searched == len(own.matches) == 3
+
+
+@pytest.mark.parametrize(
+    ("space", "hint"),
+    [(SPACE, "lorajax index FOLDER`"), ("sd15:b:e", "FOLDER --model BUNDLE`")],
+)
+def test_a_space_without_vectors_is_an_error(
+    library: Library, space: str, hint: str
+) -> None:
+    with pytest.raises(LibraryError, match="no LoRA of sd15 in this library") as caught:
+        library.vectors(space)
+    assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize(

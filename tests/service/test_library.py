@@ -1,7 +1,9 @@
 """The library facade, progress lines, and indexing as a process."""
 
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,35 @@ def test_neighbours_follow_what_is_indexed_later(path: Path) -> None:
     with Library.open(path) as library:
         index(library, [file], Reader(), FakeEmbedder())
     assert service.neighbours(path, "a").searched == 4
+
+
+def test_a_model_that_is_asked_for_is_the_one_searched(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = FakeEmbedder(encoder="e1")
+    opened: list[Path | None] = []
+
+    def open_embedder(model: Path | None) -> FakeEmbedder:
+        opened.append(model)
+        return embedder if model else FakeEmbedder()
+
+    monkeypatch.setattr("lorajax.service.embedding.open_embedder", open_embedder)
+    bundle = Path("bundle")
+    with pytest.raises(LibraryError, match="no vector in space sd15:basis:e1"):
+        service.neighbours(path, "a", model=bundle)
+    with Library.open(path) as library:
+        index(library, [path.parent / "a.safetensors"], Reader(), embedder)
+    assert service.neighbours(path, "a", model=bundle).space == "sd15:basis:e1"
+    found = service.neighbours(path, "a", model=service.NO_BUNDLE)
+    assert (found.space, found.searched) == ("sd15:base-space-1:none", 3)
+    assert opened == [bundle, bundle, None]
+
+
+def test_a_file_of_a_base_model_that_the_library_lacks(path: Path) -> None:
+    real = Path(__file__).parents[1] / "data" / "real"
+    file = next(real.rglob("*.safetensors"))
+    with pytest.raises(LibraryError, match="no LoRA of sd1 in this library"):
+        service.neighbours(path, file)
 
 
 def test_a_library_that_is_not_there_is_an_error(tmp_path: Path) -> None:
@@ -97,12 +128,15 @@ def test_progress_is_thinned_but_keeps_its_ends() -> None:
 
 
 FAKE_INDEX = """
-import json, sys
+import json, os, sys
 print("indexing: 1/2 · a.safetensors", file=sys.stderr)
 print("a word of warning", file=sys.stderr)
 print("indexing: 2/2", file=sys.stderr)
-print(json.dumps({"added": 2, "words": sys.argv[1:]})) if "bad" not in sys.argv[1] \
-    else sys.exit(1)
+if "bad" in sys.argv[1]:
+    sys.exit(1)
+long = "x" * 300_000 if "long" in sys.argv[1] else ""
+threads = os.environ["LORAJAX_THREADS"]
+print(json.dumps({"words": sys.argv[1:], "threads": threads, "long": long}))
 """
 
 
@@ -112,7 +146,18 @@ def test_an_index_job_tells_its_progress_and_its_report(tmp_path: Path) -> None:
     assert [progress.done for progress in job.progress()] == [1, 2]
     report = job.report()
     words = [str(tmp_path), "--library", str(tmp_path / "l.sqlite"), "--json"]
-    assert report == {"added": 2, "words": words}
+    assert report["words"] == words
+    assert int(report["threads"]) == max(1, (os.cpu_count() or 1) - 1)
+
+
+def test_a_report_longer_than_a_pipe_holds_nobody_up(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FAKE_INDEX]
+    job = IndexJob([tmp_path / "long"], tmp_path / "l.sqlite", command=command)
+    watchdog = threading.Timer(20.0, job.cancel)
+    watchdog.start()
+    assert len(list(job.progress())) == 2
+    watchdog.cancel()
+    assert len(job.report()["long"]) == 300_000
 
 
 def test_a_failed_index_job_says_what_it_said(tmp_path: Path) -> None:

@@ -261,6 +261,10 @@ class LibraryScreen(Frame):
         )
         if isinstance(refused, list) and refused:
             self._say_refused(refused)
+        if left := report.get("unembedded"):
+            title = f"{count(left, 'LoRA')} without a vector in the new space"
+            words = "Index their folders too."
+            self.notify(words, title=title, severity="warning", timeout=12)
         self.lorajax.load_collection()
 
     def _say_refused(self, refused: list[object]) -> None:
