@@ -5,7 +5,14 @@ from pathlib import Path
 
 import lorajax
 
-SHIPPED = Path(lorajax.__path__[0]).parent / "configs"
+
+def shipped(package: Path) -> Path:
+    """The configurations of lorajax: a wheel holds them, a clone has them beside it."""
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+SHIPPED = shipped(Path(lorajax.__path__[0]))
 
 
 @dataclass(frozen=True)

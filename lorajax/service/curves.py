@@ -1,5 +1,6 @@
 """The curves of a run, read piece by piece from its `metrics.jsonl`."""
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,13 @@ class Curve:
     values: list[float] = field(default_factory=list)
 
     def append(self, step: float, value: float) -> None:
+        self.forget(bisect_left(self.steps, step))
         self.steps.append(step)
         self.values.append(value)
+
+    def forget(self, kept: int) -> None:
+        """Forgets all but the first points."""
+        del self.steps[kept:], self.values[kept:]
 
 
 @dataclass
@@ -63,6 +69,8 @@ def read_curves(path: Path, before: Curves | None = None) -> Curves:
     """Reads what was written since `before`, or everything.
 
     A file that became shorter belongs to a run begun anew and is read from its start.
+    A run that died goes on from its last checkpoint and measures steps a second time:
+    what it had measured from there on is forgotten.
     """
     file = path / "metrics.jsonl"
     size = file.stat().st_size if file.is_file() else 0
@@ -85,6 +93,12 @@ def _take(curves: Curves, line: Any) -> None:
         curves.messages = [*curves.messages, words][-_MESSAGES_KEPT:]
         return
     step, split = _number(line.get("step")), _number(line.get("split")) or 0
+    if line.get("kind") == "train" and step is not None:
+        for (what, other), curve in list(curves.of.items()):
+            if other == int(split):
+                curve.forget(bisect_right(curve.steps, step))
+                if not curve.steps:
+                    del curves.of[what, other]
     for what in CURVES:
         value = _number(line.get(what))
         if step is not None and value is not None:

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from lorajax.errors import CheckpointError, ConfigError
-from lorajax.service.configs import find_configs
+from lorajax.service.configs import SHIPPED, find_configs, shipped
 from lorajax.service.curves import read_curves
 from lorajax.service.runs import (
     list_runs,
@@ -21,8 +22,15 @@ from lorajax.service.runs import (
     start_run,
     stop_run,
 )
+from lorajax.training.run_dir import RunDir, is_same_process
 
 Command = tuple[str, str]
+
+
+def is_running(path: Path) -> bool:
+    """Whether the process that was started last still runs."""
+    launch = json.loads((path / "launch.json").read_text())
+    return is_same_process(launch["pid"], launch["process_start_time"])
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -72,6 +80,7 @@ def test_a_stopped_run_can_be_continued(
         resume_run(path, trainer)
     stop_run(path)
     wait_for(lambda: read_run(path).state == "stopped")
+    wait_for(lambda: not is_running(path))
     assert resume_run(path, trainer) == path
     assert not (path / "stop").exists()
     command = json.loads((path / "launch.json").read_text())["command"]
@@ -79,6 +88,15 @@ def test_a_stopped_run_can_be_continued(
     wait_for(lambda: read_run(path).state == "finished")
     with pytest.raises(CheckpointError, match="finished run cannot be continued"):
         resume_run(path, trainer)
+
+
+def test_a_run_whose_process_lives_is_not_continued(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    RunDir(path).update(state="stopped", message="asked to stop")
+    (path / "config.yaml").write_text("training: {steps: 40}\n")
+    with pytest.raises(CheckpointError, match="its process has not ended yet"):
+        resume_run(path, ("python", "never started"))
+    assert (path / "status.json").is_file()
 
 
 def test_a_run_that_never_got_going_says_why(
@@ -140,6 +158,38 @@ def test_curves_are_read_piece_by_piece(tmp_path: Path) -> None:
     assert read_curves(tmp_path, curves).of == {}
 
 
+def test_steps_that_are_done_again_are_measured_once(tmp_path: Path) -> None:
+    def lines(first: int, last: int, loss: float) -> str:
+        words = ""
+        for step in range(first, last + 1):
+            told = {"kind": "train", "step": step, "split": 0, "loss": loss}
+            words += json.dumps(told) + "\n"
+            if step % 2 == 0:
+                told = {"kind": "validation", "step": step, "triplet_accuracy": loss}
+                words += json.dumps(told | {"split": 0}) + "\n"
+        return words
+
+    file = tmp_path / "metrics.jsonl"
+    file.write_text('{"kind": "train", "step": 9, "split": 1, "loss": 3}\n')
+    with open(file, "a") as stream:
+        stream.write(lines(1, 6, 2.0))
+    before = read_curves(tmp_path)
+    assert before.of["loss", 0].steps == [1, 2, 3, 4, 5, 6]
+    with open(file, "a") as stream:
+        stream.write(lines(3, 5, 1.0))
+    curves = read_curves(tmp_path, before)
+    assert curves.of["loss", 0].steps == [1, 2, 3, 4, 5]
+    assert curves.of["loss", 0].values == [2.0, 2.0, 1.0, 1.0, 1.0]
+    assert curves.of["triplet_accuracy", 0].steps == [2, 4]
+    assert curves.of["triplet_accuracy", 0].values == [2.0, 1.0]
+    assert curves.of["loss", 1].steps == [9]
+    with open(file, "a") as stream:
+        stream.write(lines(1, 1, 0.5))
+    curves = read_curves(tmp_path, curves)
+    assert curves.of["loss", 0].values == [0.5]
+    assert curves.splits("triplet_accuracy") == []
+
+
 def test_configurations_are_found_with_their_first_sentence(config: Path) -> None:
     folder = config.parent
     (folder / "ablations").mkdir()
@@ -151,3 +201,15 @@ def test_configurations_are_found_with_their_first_sentence(config: Path) -> Non
         ("another", "Two lines."),
         ("ablations/none", ""),
     ]
+
+
+def test_a_wheel_brings_the_configurations_along(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    wheel = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    for name in ("tool", "hatch", "build", "targets", "wheel", "force-include"):
+        wheel = wheel[name]
+    assert wheel == {"configs": "lorajax/configs"}
+    assert (SHIPPED / "base.yaml").is_file()
+    assert shipped(tmp_path / "lorajax") == tmp_path / "configs"
+    (tmp_path / "lorajax" / "configs").mkdir(parents=True)
+    assert shipped(tmp_path / "lorajax") == tmp_path / "lorajax" / "configs"
