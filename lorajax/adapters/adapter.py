@@ -4,8 +4,10 @@ The factors are read in one pass over the file and checked before anything is co
 every refusal names the module or tensor it found wrong.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from jaxtyping import Float, Shaped
 from lorajax.adapters.checks import check_finite, check_pair, check_work
 from lorajax.adapters.interface import Update
 from lorajax.adapters.low_rank import LowRankUpdate
-from lorajax.adapters.scaling import alpha_scale, peft_scale
+from lorajax.adapters.scaling import PeftScaling, alpha_scale
 from lorajax.errors import AdapterError, LorajaxError
 from lorajax.formats.dtypes import DTYPES, to_float32
 from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
@@ -42,7 +44,7 @@ class Adapter:
       ranks: module → number of factor pairs, dead modules included.
       dtype: the number format of the factors, the commonest one first.
       warnings: what a person should know, one line each.
-      content_key: BLAKE3 of the file's body.
+      content_key: BLAKE3 of the file's body and of what its bytes mean.
       evidence: why this base model.
     """
 
@@ -62,6 +64,13 @@ class Adapter:
     content_key: str
     evidence: str
 
+    @cached_property
+    def norm(self) -> float:
+        """The Frobenius norm of the whole update."""
+        with np.errstate(all="ignore"):
+            squared = sum(update.squared_norm() for update in self.updates.values())
+        return math.sqrt(squared)
+
 
 def read_adapter(path: str | Path) -> Adapter:
     """Open a file, name its tensors and read its updates.
@@ -77,12 +86,23 @@ def name_and_build(file: TensorFile) -> Adapter:
     """An `Adapter` from an open file; every refusal begins with the file's path."""
     try:
         shapes = {name: info.shape for name, info in file.tensors.items()}
-        return build_adapter(file, resolve(shapes, file.metadata, file.peft_config))
+        naming = resolve(shapes, file.metadata, file.peft_config)
+        return _sane(build_adapter(file, naming))
     except LorajaxError as error:
         where = shown(file.path)
         if error.message.startswith(where):
             raise
         raise type(error)(f"{where}: {error.message}", error.hint) from error
+
+
+def _sane(adapter: Adapter) -> Adapter:
+    """The adapter, if its norm is a number that directions can be computed from."""
+    if not 0 < adapter.norm < math.inf:
+        raise AdapterError(
+            f"expected an update with a finite norm above 0, found {adapter.norm}",
+            "the training diverged or the file is damaged: use an earlier checkpoint",
+        )
+    return adapter
 
 
 def build_adapter(file: TensorFile, naming: Naming) -> Adapter:
@@ -101,8 +121,9 @@ def build_adapter(file: TensorFile, naming: Naming) -> Adapter:
         arrays[name] = array = _kept(array)
         check_finite(name, array)
     warnings = list(naming.warnings)
+    scaling = PeftScaling(file.peft_config) if file.peft_config else None
     updates = {
-        module: _update(module, roles, arrays, file.peft_config, naming)
+        module: _update(roles, arrays, scaling, naming.raw_modules[module])
         for module, roles in naming.modules.items()
     }
     dead = {module: None for module, update in updates.items() if update.is_zero()}
@@ -137,19 +158,18 @@ def build_adapter(file: TensorFile, naming: Naming) -> Adapter:
 
 
 def _update(
-    module: str,
     roles: Mapping[str, str],
     arrays: Mapping[str, Float[np.ndarray, "..."]],
-    config: Mapping[str, object] | None,
-    naming: Naming,
+    scaling: PeftScaling | None,
+    raw_module: str,
 ) -> LowRankUpdate:
     up, down = arrays[roles["up"]], arrays[roles["down"]]
     rank = down.shape[0]
     up, down = up.reshape(up.shape[0], rank), down.reshape(rank, -1)
     if "alpha" in roles:
-        scale = alpha_scale(_scalar(module, arrays[roles["alpha"]]), rank)
-    elif config:
-        scale = peft_scale(config, naming.raw_modules[module], rank)
+        scale = alpha_scale(float(arrays[roles["alpha"]].item()), rank)
+    elif scaling:
+        scale = scaling.scale(raw_module, rank)
     else:
         scale = 1.0
     return LowRankUpdate(up, down, scale)
@@ -159,14 +179,6 @@ def _kept(array: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Half precision and float32 stay as they are, all else becomes float32."""
     kept = array.dtype in (DTYPES["F16"], DTYPES["BF16"])
     return array if kept else to_float32(array)
-
-
-def _scalar(module: str, alpha: Float[np.ndarray, "..."]) -> float:
-    if alpha.size != 1:
-        raise AdapterError(
-            f"expected one alpha for {module}, found shape {list(alpha.shape)}"
-        )
-    return float(alpha.reshape(()))
 
 
 def _missing_alpha(file: TensorFile, naming: Naming) -> list[str]:

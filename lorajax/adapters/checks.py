@@ -18,7 +18,7 @@ MAX_NUMBERS = 2 * 10**9
 
 
 def check_pair(file: TensorFile, module: str, roles: Mapping[str, str]) -> None:
-    """Both halves are there, in floats, and their ranks agree."""
+    """Both halves are there, in floats, their ranks agree, and alpha is one number."""
     for half, other in (("up", "down"), ("down", "up")):
         if half not in roles:
             raise AdapterError(
@@ -32,6 +32,9 @@ def check_pair(file: TensorFile, module: str, roles: Mapping[str, str]) -> None:
                 f"expected factors of {module} in {', '.join(FLOATS)}, "
                 f"found {info.dtype}"
             )
+    alpha = file.tensors[roles["alpha"]].shape if "alpha" in roles else ()
+    if math.prod(alpha) != 1:
+        raise AdapterError(f"expected one alpha for {module}, found {list(alpha)}")
     fits = len(up.shape) >= 2 and up.shape[1] == down.shape[0]
     if not fits or math.prod(up.shape[2:]) != 1 or 0 in (*up.shape, *down.shape):
         raise AdapterError(

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lorajax.adapters.adapter import Adapter
+from lorajax.errors import ProjectionError
 from lorajax.projection.signs import sign_matrix
 from lorajax.projection.sketch import sketch_adapter
 
@@ -23,10 +24,22 @@ def base_space_vector(adapter: Adapter) -> Float[np.ndarray, " e"]:
     The cosine of two such vectors estimates the mean over modules of the cosines of
     their updates. Its standard error is about 1/√WIDTH from the common projection, and
     1/SIDE over the root of the number of modules from the sketches.
+
+    Raises:
+      ProjectionError: where numbers too large or too small leave no direction.
     """
     vector = np.zeros(WIDTH)
-    for module, core in sorted(sketch_adapter(adapter, SIDE).items()):
-        norm = np.linalg.norm(core)
-        if norm > 0:
-            vector += (core / norm) @ sign_matrix(f"{module}/base", len(core), WIDTH)
-    return (vector / np.linalg.norm(vector)).astype("f4")
+    with np.errstate(all="ignore"):
+        for module, core in sorted(sketch_adapter(adapter, SIDE).items()):
+            norm = np.linalg.norm(core)
+            if norm != 0:
+                signs = sign_matrix(f"{module}/base", len(core), WIDTH)
+                vector += (core / norm) @ signs
+        length = np.linalg.norm(vector)
+    if not 0 < length < np.inf:
+        raise ProjectionError(
+            f"{adapter.name}: expected an update with a direction, found a sketch of "
+            f"length {length}",
+            "the training diverged or the file is damaged: use an earlier checkpoint",
+        )
+    return (vector / length).astype("f4")

@@ -254,6 +254,22 @@ BAD: dict[str, tuple[Tensors, type[LorajaxError], str]] = {
         AdapterError,
         "expected one alpha",
     ),
+    "alpha of many": (
+        kohya(factors(), 4.0) | {raw(LINEAR, "up")[:-14] + "alpha": np.ones((0, 9))},
+        AdapterError,
+        "expected one alpha",
+    ),
+    "alpha huge": (kohya(factors(), 1e30), AdapterError, "expected a finite alpha"),
+    "diverged": (
+        {key: array * 1e25 for key, array in kohya(factors()).items()},
+        AdapterError,
+        "expected an update with a finite norm above 0",
+    ),
+    "vanished": (
+        {key: array * 1e-30 for key, array in kohya(factors()).items()},
+        AdapterError,
+        "expected an update with a finite norm above 0, found 0.0",
+    ),
     "alpha NaN": (kohya(factors(), np.nan), AdapterError, "found 1 NaN or Inf"),
     "textual inversion": (
         {"emb_params": np.ones((4, 768), np.float32)},

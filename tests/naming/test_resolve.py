@@ -340,3 +340,11 @@ def test_numbers_that_fit_no_walk_are_refused(metadata: dict[str, str], message:
     with pytest.raises(NamingError) as refusal:
         resolve(shapes, metadata)
     assert message in refusal.value.message
+
+
+@pytest.mark.parametrize("number", ["x", "٣", "007", "1" * 200])
+def test_what_is_no_number_is_no_numbered_module(number: str):
+    shapes: Shapes = {"unet:0:up": (99, 1), "unet:0:down": (1, 99)}
+    shapes |= {f"unet:{number}.lora_A.weight": (1, 9)}
+    with pytest.raises(NamingError, match="expected unet layers in the order"):
+        resolve(shapes)
