@@ -1,6 +1,8 @@
 """What commands print: results on standard output, all else on standard error."""
 
 import json
+import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,23 +29,44 @@ from lorajax.service.progress import Progress as Event
 PLAIN_LINE_SECONDS = 5.0
 PIPED_WIDTH = 200
 MIN_PATH = 12
+_LINE_BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+# Control characters (with the escapes that terminals obey), direction marks, halves
+# of characters: names and messages may come from strangers' files.
+_UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 stdout = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 stderr = Console(stderr=True, highlight=False)
 
 
+def one_line(text: str) -> str:
+    """The text as one line that moves no cursor, turns no direction and is UTF-8."""
+    return _UNSAFE.sub("", _LINE_BREAKS.sub(" ", text))
+
+
 def say(text: str, style: str = "") -> None:
     """Prints a line of text as it is: markup in untrusted names stays inert."""
-    stdout.print(Text(text, style))
+    stdout.print(Text(one_line(text), style))
 
 
 def note(text: str, style: str = "dim") -> None:
     """Prints a line beside the result, on standard error."""
-    stderr.print(Text(text, style), soft_wrap=True)
+    stderr.print(Text(one_line(text), style), soft_wrap=True)
 
 
 def print_json(document: Any) -> None:
-    """The one JSON document of a `--json` command."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    """The one JSON document of a `--json` command: ASCII, and null for no number."""
+    text = json.dumps(_strict(document), indent=2, allow_nan=False, default=str)
+    print(text)
+
+
+def _strict(value: Any) -> Any:
+    """The document with None in place of NaN and Inf, which are no JSON."""
+    if isinstance(value, dict):
+        return {key: _strict(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(
@@ -55,6 +78,7 @@ def print_table(
       numbers: columns that are aligned to the right.
       path: the column that gives way on a narrow screen, from its left.
     """
+    rows = [[one_line(cell) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     widths = [
         max(cell_len(text) for text in (column, *(row[i] for row in rows)))
@@ -88,9 +112,9 @@ def failing_politely() -> Iterator[None]:
     try:
         yield
     except LorajaxError as error:
-        stderr.print(Text(f"error: {error.message}", "bold red"), soft_wrap=True)
+        note(f"error: {error.message}", "bold red")
         if error.hint:
-            stderr.print(Text(f"hint:  {error.hint}"), soft_wrap=True)
+            note(f"hint:  {error.hint}", "")
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         note("interrupted", "bold red")
@@ -118,15 +142,16 @@ def showing_progress() -> Iterator[OnProgress]:
 
 
 def _print_line(event: Event) -> None:
-    print(progress_line(event), file=sys.stderr, flush=True)
+    print(one_line(progress_line(event)), file=sys.stderr, flush=True)
 
 
 def _bar_updater(bars: Progress) -> Callable[[Event], None]:
     tasks: dict[str, Any] = {}
 
     def update(event: Event) -> None:
-        if not event.total or (event.total == 1 and event.note):
-            bars.print(Text(f"{event.stage}  {event.note}".rstrip(), "dim"))
+        words = one_line(event.note)
+        if not event.total or (event.total == 1 and words):
+            bars.print(Text(f"{event.stage}  {words}".rstrip(), "dim"))
             return
         if event.stage not in tasks:
             tasks[event.stage] = bars.add_task(
@@ -136,7 +161,7 @@ def _bar_updater(bars: Progress) -> Callable[[Event], None]:
         speed = bars.tasks[bars.task_ids.index(task)].speed
         rate = f"{speed:.1f}/s" if speed else ""
         bars.update(
-            task, completed=event.done, total=event.total, note=event.note, rate=rate
+            task, completed=event.done, total=event.total, note=words, rate=rate
         )
 
     return update

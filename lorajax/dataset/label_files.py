@@ -7,7 +7,8 @@ rank 1 the most alike. Ids are the LoRAs' names.
 
 import csv
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 from jaxtyping import Int
 
 from lorajax.errors import DatasetError
+from lorajax.formats.text import clean
 
 ROLES = ("anchor", "positive", "negative")
 COLUMNS = ("query_id", "lora_id", "rank")
@@ -26,7 +28,7 @@ def find_files(folder: Path, pattern: str) -> list[Path]:
 
 
 def read_triplets(path: Path, places: dict[str, int]) -> Int[np.ndarray, "t 3"]:
-    """Triplets whose three ids are in the collection.
+    """Triplets whose three ids are in the collection and differ.
 
     Args:
       places: name of a LoRA → its index.
@@ -36,15 +38,17 @@ def read_triplets(path: Path, places: dict[str, int]) -> Int[np.ndarray, "t 3"]:
     """
     rows: list[list[int]] = []
     for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
         try:
             document = json.loads(line)
             ids = [str(document[role]) for role in ROLES]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DatasetError(
                 f'{path}, line {number}: expected {{"anchor", "positive", "negative"}}',
                 "one JSON object a line, ids are the LoRAs' names",
             ) from error
-        if all(name in places for name in ids):
+        if len(set(ids)) == len(ROLES) and all(name in places for name in ids):
             rows.append([places[name] for name in ids])
     return np.array(rows, np.int64).reshape(-1, 3)
 
@@ -56,29 +60,45 @@ def read_rankings(path: Path, places: dict[str, int]) -> Int[np.ndarray, "t 3"]:
       DatasetError: for missing columns or a rank that is no number.
     """
     ranked: dict[int, list[tuple[float, int]]] = {}
-    for number, row in enumerate(csv.DictReader(_lines(path)), start=2):
-        try:
-            query, lora = str(row["query_id"]), str(row["lora_id"])
-            rank = float(row["rank"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(
-                f"{path}, line {number}: expected the columns {', '.join(COLUMNS)} "
-                f"with a number as rank, found {list(row)}",
-                "rank 1 is the most alike",
-            ) from error
-        if query in places and lora in places:
+    for query, lora, rank in _ranking_rows(path):
+        if query in places and lora in places and query != lora:
             ranked.setdefault(places[query], []).append((rank, places[lora]))
     triplets = [
         [query, better[1], worse[1]]
         for query, candidates in sorted(ranked.items())
         for better, worse in combinations(sorted(candidates), 2)
-        if better[0] < worse[0]
+        if better[0] < worse[0] and better[1] != worse[1]
     ]
     return np.array(triplets, np.int64).reshape(-1, 3)
 
 
-def _lines(path: Path) -> Iterable[str]:
+def _ranking_rows(path: Path) -> Iterator[tuple[str, str, float]]:
+    """Query, LoRA and rank of every line that is not blank."""
+    reader = csv.reader(_lines(path))
+    columns = ""
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        header = next(reader, [])
+        columns = ", ".join(header)
+        places = [header.index(column) for column in COLUMNS]
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                query, lora, rank = (row[place] for place in places)
+                if not math.isfinite(float(rank)):
+                    raise ValueError(rank)
+                yield query, lora, float(rank)
+    except (csv.Error, IndexError, ValueError) as error:
+        raise DatasetError(
+            f"{path}, line {reader.line_num}: expected the columns "
+            f"{', '.join(COLUMNS)} with a number as rank, "
+            f"found {clean(columns) or 'none'} ({clean(str(error), 80)})",
+            "rank 1 is the most alike",
+        ) from error
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines as editors count them: characters that only Unicode calls a break stay."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        return [line.removesuffix("\r") for line in text.split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not readable as UTF-8 text: {error}") from error

@@ -37,3 +37,38 @@ def test_bad_lines_are_named(tmp_path: Path) -> None:
     ranking.write_text("query_id,lora_id,rank\n11,22,first\n", encoding="utf-8")
     with pytest.raises(DatasetError, match=r"r\.csv, line 2: expected the columns"):
         read_rankings(ranking, PLACES)
+
+
+def test_blank_lines_and_lines_that_teach_nothing_are_passed_over(
+    tmp_path: Path,
+) -> None:
+    triplets = tmp_path / "t.jsonl"
+    good = '{"anchor": "11", "positive": "22", "negative": "44"}'
+    same = good.replace("44", "22"), good.replace("22", "11"), good.replace("44", "11")
+    lines = ["", good, "  ", good.replace("}", ', "note": "a\u2028b\x85c"}'), *same, ""]
+    triplets.write_bytes("\r\n".join(lines).encode())
+    assert read_triplets(triplets, PLACES).tolist() == [[0, 1, 3]] * 2
+    ranking = tmp_path / "r.csv"
+    rows = "query_id,lora_id,rank\r\n\r\n11,11,1\r\n11,22,2\r\n11,22,3\r\n,,\r\n11,44,4"
+    ranking.write_bytes(rows.encode())
+    assert read_rankings(ranking, PLACES).tolist() == [[0, 1, 3], [0, 1, 3]]
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 9000, "9" * 9000, "[1]", "7", '"x"'], ids=range(5)
+)
+def test_hostile_triplets_are_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(f"\n{line}\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"t\.jsonl, line 2: expected"):
+        read_triplets(path, PLACES)
+
+
+@pytest.mark.parametrize(
+    "line", ["11,22", "11,22,nan", "11,22,1e999", "x" * 200_000], ids=range(4)
+)
+def test_hostile_rankings_are_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text(f"query_id,lora_id,rank\n\n{line}\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"r\.csv, line 3: expected the columns"):
+        read_rankings(path, PLACES)
