@@ -1,5 +1,6 @@
 """`lorajax inspect`, `index`, `search` and `embed`: a collection by its weights."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,13 +68,14 @@ def index(
 
     with failing_politely(), showing_progress() as on_progress:
         report = service.index_folders(folders, library, model, refit, on_progress)
-    document = documents.report_document(report, library)
+        document = documents.report_document(report, library)
     if as_json:
         print_json(document)
     else:
         _print_report(document)
-    readable = document["readable"]
-    if (strict and report.refused) or (not readable and report.refused):
+    named = {os.path.abspath(folder) for folder in folders}
+    refused_by_name = any(refusal.path in named for refusal in report.refused)
+    if not document["read"] or refused_by_name or (strict and report.refused):
         raise typer.Exit(1)
 
 
@@ -113,6 +115,7 @@ def embed(
     from lorajax.service import embedding
 
     with failing_politely(), showing_progress() as on_progress:
+        embedding.check_place(out)
         embedded = embedding.embed(paths, model, on_progress)
         embedding.write_vectors(embedded, out)
     count, width = embedded.vectors.shape
@@ -121,6 +124,8 @@ def embed(
         print_json({**document, "refused": list(embedded.refused)})
     else:
         say(f"wrote {count} vectors of {width} numbers to {out}")
+    for line in embedded.notes:
+        note(line)
     _print_refused(embedded.refused)
     named = {str(path) for path in paths}
     if any(refusal["path"] in named for refusal in embedded.refused):
@@ -163,7 +168,7 @@ def _print_report(document: dict[str, Any]) -> None:
     if left := document["unembedded"]:
         vectors = "LoRA has" if left == 1 else "LoRAs have"
         note(f"{left} {vectors} no vector in the new space: index their folders too")
-    if document["readable"]:
+    if document["read"]:
         note("next: lorajax search NAME, or browse with lorajax-tui")
 
 

@@ -7,14 +7,22 @@ from typing import Any
 
 from lorajax.service.library import IndexReport, Matches, entries, library_path
 
+# What became of the files that could be read.
+READ = ("added", "updated", "unchanged", "moved", "copies", "reread")
+
 
 def report_document(report: IndexReport, library: Path | None) -> dict[str, Any]:
-    """What an indexing run did, and what the library holds now."""
+    """What an indexing run did, and what the library holds now.
+
+    `read` counts the files of this run that could be used, `readable` the LoRAs of the
+    whole library that are present.
+    """
     present = [entry for entry in entries(library) if not entry.missing]
     bases = Counter(entry.facts.base_model for entry in present)
     return {
         "library": str(library_path(library)),
         **asdict(report),
+        "read": sum(getattr(report, name) for name in READ),
         "readable": len(present),
         "base_models": dict(bases.most_common()),
     }

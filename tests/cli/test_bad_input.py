@@ -102,6 +102,22 @@ def test_an_empty_folder_and_a_missing_one(tmp_path: Path) -> None:
         assert folder in result.stderr
 
 
+def test_the_exit_code_is_that_of_this_call(tmp_path: Path) -> None:
+    """A library that holds something does not make a failed call a success."""
+    lora(tmp_path / "good.safetensors", 1.0)
+    (tmp_path / "empty").mkdir()
+    library = ["--library", str(tmp_path / "library.sqlite")]
+    good = str(tmp_path / "good.safetensors")
+    assert runner.invoke(app, ["index", good, *library]).exit_code == 0
+    assert runner.invoke(app, ["index", good, *library]).exit_code == 0
+    for bad in ("empty", "missing"):
+        asked = ["index", str(tmp_path / bad), *library]
+        assert runner.invoke(app, asked).exit_code == 1
+    pickled(tmp_path / "named.pt")
+    asked = ["index", good, str(tmp_path / "named.pt"), *library]
+    assert runner.invoke(app, asked).exit_code == 1
+
+
 def test_a_folder_where_no_two_share_a_base_model(tmp_path: Path) -> None:
     folder = tmp_path / "mixed"
     folder.mkdir()
