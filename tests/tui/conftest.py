@@ -35,7 +35,7 @@ for done in range(4):
 if "bad" in sys.argv[1]:
     sys.exit("it went wrong")
 refused = [{"path": "x", "reason": "x.safetensors: [bold]truncated", "hint": ""}]
-print(json.dumps({"added": 3, "refused": refused}))
+print(json.dumps({"added": 3, "refused": refused, "unembedded": 2}))
 """
 
 

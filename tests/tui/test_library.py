@@ -131,6 +131,8 @@ async def test_indexing_shows_progress_and_a_summary(
         await until(pilot, lambda: not strip.display)
         said = [f"{n.title} {n.message}" for n in app._notifications]
         assert "Indexed 3 added" in said
+        left = "2 LoRAs without a vector in the new space Index their folders too."
+        assert left in said
         assert "1 file could not be read Press x to see which, and why." in said
         assert app.state.folder == str(tmp_path)
 
