@@ -109,9 +109,10 @@ def read_status(path: Path) -> Status | None:
     try:
         document = json.loads((path / "status.json").read_text(encoding="utf-8"))
         status = Status(**{k: v for k, v in document.items() if k in known})
-    except (OSError, ValueError, AttributeError):
+        dead = status.state == "running" and not is_alive(status)
+    except (OSError, ValueError, AttributeError, TypeError):
         return None
-    if status.state == "running" and not is_alive(status):
+    if dead:
         return replace(status, state="died", message="the process is gone")
     return status
 
@@ -128,7 +129,7 @@ def is_same_process(pid: int, born: float) -> bool:
         process = psutil.Process(pid)
         zombie = process.status() == psutil.STATUS_ZOMBIE
         return not zombie and abs(process.create_time() - born) < SAME_BIRTH_SECONDS
-    except psutil.Error:
+    except (psutil.Error, ValueError, TypeError):
         return False
 
 

@@ -25,6 +25,13 @@ def test_status_round_trip_and_death(tmp_path: Path) -> None:
     assert not any(name.endswith(".tmp") for name in os.listdir(tmp_path))
 
 
+def test_a_status_of_nonsense_is_none(tmp_path: Path) -> None:
+    for text in ("", "[]", '{"pid": "x"}', '{"heartbeat": "x"}', '{"pid": -1}'):
+        (tmp_path / "status.json").write_text(text, encoding="utf-8")
+        found = read_status(tmp_path)
+        assert found is None or found.state == "died"
+
+
 def test_metrics_are_read_on_from_where_one_was(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     run.log(kind="train", step=1)
