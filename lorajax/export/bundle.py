@@ -19,16 +19,22 @@ from lorajax.adapters.adapter import Adapter, read_adapter
 from lorajax.errors import CheckpointError
 from lorajax.export.card import model_card
 from lorajax.export.model import BASIS_FILE, ENCODER_FILE, Model, load_model
+from lorajax.formats.text import clean, listed
+from lorajax.naming.bases import BASE_MODELS
 
 VERSION = "1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """Models by base model; vectors of different base models are never compared."""
 
     path: Path
     models: Mapping[str, Model]
+
+    def __repr__(self) -> str:
+        widths = (f"{b}: {m.encoder.settings.width}" for b, m in self.models.items())
+        return f"Bundle({str(self.path)!r}, {', '.join(widths)})"
 
     def space(self, base_model: str) -> str | None:
         """The space of a base model's vectors, None where the bundle has none."""
@@ -42,17 +48,26 @@ class Bundle:
             raise CheckpointError(
                 f"{adapter.name}: this bundle embeds {', '.join(self.models)}, "
                 f"found a LoRA of {adapter.base_model}",
-                "leave out --model to use the base space",
+                "use a bundle of its base model (the commands embed any LoRA "
+                "without --model)",
             )
         return model.embed(adapter)
 
-    def embed(self, paths: Iterable[str | Path]) -> Float[np.ndarray, "b e"]:
-        """Unit vectors of LoRA files, in their order.
+    def embed(
+        self, paths: str | Path | Iterable[str | Path]
+    ) -> Float[np.ndarray, "b e"]:
+        """Unit vectors of LoRA files, in their order; one path is a list of one.
 
         Raises:
           LorajaxError: for the first file that cannot be read or embedded.
         """
-        return np.stack([self.embed_adapter(read_adapter(Path(p))) for p in paths])
+        if isinstance(paths, str | Path):
+            paths = [paths]
+        vectors = [self.embed_adapter(read_adapter(Path(path))) for path in paths]
+        if vectors:
+            return np.stack(vectors)
+        widths = {model.encoder.settings.width for model in self.models.values()}
+        return np.zeros((0, widths.pop() if len(widths) == 1 else 0), np.float32)
 
 
 def write_bundle(run: Path, folder: Path) -> Path:
@@ -97,25 +112,43 @@ def load_bundle(folder: str | Path) -> Bundle:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         version, bases = document["lorajax_bundle"], document["bases"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{folder}: expected a bundle with a config.json, found no readable one",
             "make one with 'lorajax export RUN DIR'",
         ) from error
     if version != VERSION:
         raise CheckpointError(
-            f"{folder}: expected a bundle of version {VERSION}, found {version}",
+            f"{folder}: expected a bundle of version {VERSION}, found "
+            f"{clean(str(version))}",
             "export it again with this version of lorajax",
         )
-    models = {base: load_model(folder / "bases" / base) for base in bases}
-    for base, model in models.items():
-        if model.encoder.hash() != bases[base]["encoder_hash"]:
-            raise CheckpointError(
-                f"{folder}: config.json names another encoder for {base} than "
-                f"{model.encoder.hash()}, which is there",
-                "export the bundle again from its run",
-            )
-    return Bundle(folder, models)
+    if not isinstance(bases, dict) or not bases or not bases.keys() <= set(BASE_MODELS):
+        raise CheckpointError(
+            f"{folder}: expected models of {', '.join(BASE_MODELS)}, found "
+            + (listed(map(str, bases)) if isinstance(bases, dict) else "no list"),
+            "export the bundle again from its run",
+        )
+    return Bundle(folder, {base: _load(folder, base, bases[base]) for base in bases})
+
+
+def _load(folder: Path, base: str, facts: Any) -> Model:
+    """The model of one base, if it is the one that config.json names."""
+    model = load_model(folder / "bases" / base)
+    if model.base_model != base:
+        raise CheckpointError(
+            f"{folder}: expected a model of {base}, found one of "
+            f"{clean(model.base_model)}",
+            "export the bundle again from its run",
+        )
+    named = facts.get("encoder_hash") if isinstance(facts, dict) else None
+    if model.encoder.hash() != named:
+        raise CheckpointError(
+            f"{folder}: config.json names another encoder for {base} than "
+            f"{model.encoder.hash()}, which is there",
+            "export the bundle again from its run",
+        )
+    return model
 
 
 def read_results(run: Path) -> dict[str, Any]:

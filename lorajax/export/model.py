@@ -1,11 +1,13 @@
 """A basis and its encoder, for one base model: on disk and in use."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from flax import nnx
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -13,7 +15,9 @@ from safetensors.numpy import save_file
 from lorajax.adapters.adapter import Adapter
 from lorajax.config.encoder import EncoderSettings
 from lorajax.encoder.embedder import TrainedEncoder
+from lorajax.encoder.model import Encoder
 from lorajax.errors import CheckpointError
+from lorajax.formats.text import clean
 from lorajax.projection.basis import Basis
 from lorajax.projection.storage import load_basis, save_basis
 
@@ -75,6 +79,14 @@ def load_model(folder: Path) -> Model:
             f"{basis.hash()}",
             "export the bundle again from its run",
         )
+    made_for = (encoder.modules, encoder.components)
+    if made_for != (len(basis.facts.modules), basis.facts.width):
+        raise CheckpointError(
+            f"{folder}: expected an encoder of {len(basis.facts.modules)} modules x "
+            f"{basis.facts.width} components, found one of {made_for[0]} x "
+            f"{made_for[1]}",
+            "export the bundle again from its run",
+        )
     return Model(basis, encoder)
 
 
@@ -91,18 +103,66 @@ def _load_encoder(path: Path) -> tuple[TrainedEncoder, str]:
             f"{path}: expected an encoder of version {VERSION}, found {version}",
             "train again with this version of lorajax",
         )
-    lengths = arrays.pop("lengths")
-    modules, components = json.loads(metadata["sizes"])
-    encoder = TrainedEncoder(
-        EncoderSettings.model_validate_json(metadata["settings"]),
-        modules,
-        components,
-        {name.removeprefix("params."): array for name, array in arrays.items()},
-        lengths,
-    )
-    if encoder.hash() != metadata["hash"]:
+    try:
+        encoder = _encoder(metadata, arrays)
+        found = encoder.hash()
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise CheckpointError(
-            f"{path}: contents do not match their hash {metadata['hash']}",
+            f"{path}: expected settings and parameters of an encoder, found others "
+            f"({type(error).__name__}: {clean(str(error), 120)})",
+            "the file is damaged; export the bundle again",
+        ) from error
+    if found != metadata.get("hash"):
+        raise CheckpointError(
+            f"{path}: contents do not match their hash "
+            f"{clean(metadata.get('hash', ''))}",
             "the file is damaged; export the bundle again",
         )
-    return encoder, metadata["basis_hash"]
+    return encoder, clean(metadata.get("basis_hash", ""))
+
+
+def _encoder(
+    metadata: Mapping[str, str], arrays: Mapping[str, np.ndarray]
+) -> TrainedEncoder:
+    """The encoder of a file; any error means that the file is not one."""
+    modules, components = json.loads(metadata["sizes"])
+    if not all(
+        type(size) is int and 0 < size < 2**31 for size in (modules, components)
+    ):
+        raise ValueError("sizes are two counts")
+    settings = EncoderSettings.model_validate_json(metadata["settings"])
+    if settings.start == "random" and components != settings.width:
+        raise ValueError("the random start needs features as wide as itself")
+    expected = {"lengths": (modules,)} | {
+        f"params.{name}": shape
+        for name, shape in param_shapes(settings, modules, components).items()
+    }
+    found = {name: array.shape for name, array in arrays.items()}
+    if strange := sorted(expected.items() ^ found.items()):
+        raise ValueError(f"{strange[0][0]} is missing, of another shape or unknown")
+    for name, array in arrays.items():
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise ValueError(f"{name} holds no numbers")
+    params = {
+        name.removeprefix("params."): array
+        for name, array in arrays.items()
+        if name != "lengths"
+    }
+    return TrainedEncoder(settings, modules, components, params, arrays["lengths"])
+
+
+def param_shapes(
+    settings: EncoderSettings, modules: int, components: int
+) -> dict[str, tuple[int, ...]]:
+    """Name → shape of every parameter, without computing any."""
+    model = nnx.eval_shape(
+        lambda: Encoder(settings, modules, components, nnx.Rngs(params=0))
+    )
+    flat = nnx.to_flat_state(nnx.state(model, nnx.Param))
+    return {".".join(map(str, path)): leaf.get_value().shape for path, leaf in flat}

@@ -4,7 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 import lorajax
 from lorajax.config import JobSettings
@@ -73,3 +76,69 @@ def test_a_lora_of_another_base_is_refused_by_name(bundle: Path) -> None:
         CheckpointError, match="embeds lorajax-zoo-1, found a LoRA of sd1"
     ):
         lorajax.load(bundle).embed([stranger])
+
+
+def rewrite(file: Path, metadata: dict, arrays: dict[str, np.ndarray | None]) -> None:
+    """Changes entries of a file of safetensors; None takes one out."""
+    with safe_open(file, framework="numpy") as old:
+        words = {**old.metadata(), **metadata}
+        tensors = {name: old.get_tensor(name) for name in old.keys()}  # noqa: SIM118
+    tensors = {k: a for k, a in {**tensors, **arrays}.items() if a is not None}
+    words = {key: word for key, word in words.items() if word is not None}
+    save_file(tensors, file, metadata=words)
+
+
+DEEP = "[" * 9000
+HOSTILE = [
+    *(
+        ("encoder", {"settings": text}, {})
+        for text in (None, "{}x", DEEP, '{"width":0}')
+    ),
+    *(("encoder", {"sizes": text}, {}) for text in (None, "[1]", "[0,2]", "3", DEEP)),
+    ("encoder", {"hash": None}, {}),
+    ("encoder", {}, {"lengths": None}),
+    ("encoder", {}, {"params.stranger": np.ones(3, "f4")}),
+    ("encoder", {}, {"params.stranger.": np.ones((), "f4")}),
+    ("encoder", {}, {"lengths": np.full(2, np.nan, "f4")}),
+    *(("basis", {"facts": text}, {}) for text in (None, "[]", "{}", DEEP, "null")),
+    ("basis", {"hash": None}, {}),
+    ("basis", {}, {"0.mean": None, "0.up": None}),
+    ("basis", {}, {"0.components": np.ones((2, 3), "f4"), "0.up": np.ones((1, 1))}),
+]
+
+
+def test_hostile_files_are_refused(bundle: Path) -> None:
+    for part, metadata, arrays in HOSTILE:
+        file = bundle / BASE / f"{part}.safetensors"
+        before = file.read_bytes()
+        rewrite(file, metadata, arrays)
+        with pytest.raises(CheckpointError, match=file.name):
+            lorajax.load(bundle)
+        file.write_bytes(before)
+    lorajax.load(bundle)
+
+
+@pytest.mark.parametrize(
+    "bases",
+    [{}, [], None, {"../../x": {}}, {"sd1": {}}, {"lorajax-zoo-1": 3}, "lorajax-zoo-1"],
+    ids=range(7),
+)
+def test_hostile_configurations_are_refused(bundle: Path, bases: object) -> None:
+    shutil.copytree(bundle / BASE, bundle / "bases" / "sd1")
+    text = json.dumps({"lorajax_bundle": "1", "bases": bases})
+    (bundle / "config.json").write_text(text, encoding="utf-8")
+    with pytest.raises(CheckpointError):
+        lorajax.load(bundle)
+    (bundle / "config.json").write_text(DEEP, encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        lorajax.load(bundle)
+
+
+def test_one_path_no_path_and_a_short_name(bundle: Path, tiny_job: JobSettings) -> None:
+    loaded = lorajax.load(bundle)
+    width = loaded.models["lorajax-zoo-1"].encoder.settings.width
+    assert repr(loaded) == f"Bundle({str(bundle)!r}, lorajax-zoo-1: {width})"
+    path = next(Path(str(tiny_job.collection.path)).rglob("*.safetensors"))
+    np.testing.assert_array_equal(loaded.embed(str(path)), loaded.embed([path]))
+    assert loaded.embed(path).shape == (1, width)
+    assert loaded.embed([]).shape == (0, width)
