@@ -19,13 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoraEmbedder:
-    """Embeds in a bundle's space where it knows the base model, else in the base space.
+    """Embeds in a bundle's space, or in the base space of what the bundle knows not."""
 
-    Attributes:
-      bundle: the bundle's folder name, "" for none.
-    """
-
-    bundle: str
     _opened: "Bundle | None"
 
     def space(self, base_model: str) -> str:
@@ -47,11 +42,11 @@ class LoraEmbedder:
 def open_embedder(model: Path | None) -> LoraEmbedder:
     """An embedder for a bundle, or for the base space where `model` is None."""
     if model is None:
-        return LoraEmbedder("", None)
+        return LoraEmbedder(None)
     prepare_jax()
     from lorajax.export.bundle import load_bundle
 
-    return LoraEmbedder(model.name, load_bundle(model))
+    return LoraEmbedder(load_bundle(model))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lorajax.errors import LibraryError
 from lorajax.library import (
     Describe,
     Embedder,
@@ -159,6 +160,12 @@ def bundle_of(library: Library, model: Path | None) -> Path | None:
     if model is not None:
         return None if model == NO_BUNDLE else model
     kept = library.get_meta(BUNDLE)
+    if kept and not Path(kept).is_dir():
+        raise LibraryError(
+            f"{library.path}: expected the bundle it was indexed with at {kept}, "
+            "found none",
+            "give its new place with --model, or go back with --model none",
+        )
     return Path(kept) if kept else None
 
 

@@ -167,3 +167,12 @@ def test_a_failed_index_job_says_what_it_said(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match=r"exit code 1\): a word of warning"):
         job.report()
     job.cancel()
+
+
+def test_a_bundle_that_moved_is_named_with_the_ways_out(tmp_path: Path) -> None:
+    with Library.open(tmp_path / "library.sqlite") as library:
+        library.set_meta(service.BUNDLE, str(tmp_path / "gone"))
+        with pytest.raises(LibraryError, match="expected the bundle") as error:
+            service.bundle_of(library, None)
+        assert "--model none" in error.value.hint
+        assert service.bundle_of(library, service.NO_BUNDLE) is None
