@@ -1,6 +1,5 @@
 """The facts about one file, as `lorajax inspect` reports them."""
 
-import math
 import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -71,11 +70,6 @@ def rank_range(adapter: Adapter) -> RankRange:
     return RankRange(min(ranks), float(statistics.median(ranks)), max(ranks))
 
 
-def norm(adapter: Adapter) -> float:
-    """The Frobenius norm of the whole update."""
-    return math.sqrt(sum(u.squared_norm() for u in adapter.updates.values()))
-
-
 def inspect_file(path: str | Path) -> Inspection:
     """Read a file once more than needed, and tell everything about it.
 
@@ -99,7 +93,7 @@ def inspect_file(path: str | Path) -> Inspection:
         content_key=adapter.content_key,
         file_sha256=file.file_sha256(),
         weights_sha256=file.weights_sha256(),
-        norm=norm(adapter),
+        norm=adapter.norm,
         warnings=adapter.warnings,
         metadata={
             clean(key, 100): plain(value, LONGEST_VALUE)

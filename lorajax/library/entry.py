@@ -51,7 +51,7 @@ class Entry:
     """One LoRA of the library.
 
     Attributes:
-      key: its content key; two files with the same weights and header body share it.
+      key: its content key; files share it that hold the same update, metadata aside.
       paths: where it lies, the present ones first.
       missing: whether none of its paths exists any more.
     """

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lorajax.adapters.adapter import Adapter, name_and_build
-from lorajax.adapters.inspect import count_modules, norm, rank_range
+from lorajax.adapters.inspect import count_modules, rank_range
 from lorajax.dataset.tags import read_tags
 from lorajax.formats.safetensors_file import open_tensor_file
 from lorajax.library.entry import Facts
@@ -41,7 +41,7 @@ def _facts(adapter: Adapter, tags: tuple[str, ...]) -> Facts:
         modules_total=modules.total,
         unmapped=len(modules.unmapped),
         dead=modules.dead,
-        norm=norm(adapter),
+        norm=adapter.norm,
         warnings=adapter.warnings,
         tags=tags,
     )
