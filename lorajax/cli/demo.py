@@ -55,7 +55,8 @@ def demo(
         f"lorajax-tui --library {shown.library}",
         "lorajax index FOLDER-OF-YOUR-LORAS",
         "lorajax search NAME-OF-ONE-OF-THEM",
-        "lorajax train configs/base.yaml collection.path=FOLDER",
+        "lorajax train configs/base.yaml collection.path=FOLDER "
+        "features.projection=sketch_pca",
     ):
         say(f"  {place}{command}")
 

@@ -99,7 +99,7 @@ def fitting(width: int, base: int = 8) -> list[ColumnSpec]:
       base: how long the longest name of a base model is.
     """
     shown = [spec for spec in SPECS if spec.need <= width]
-    shown[1] = replace(shown[1], width=max(5, min(base, width // 6)))
+    shown[1] = replace(shown[1], width=max(5, min(base, width // 4)))
     others = sum(spec.width + _PADDING for spec in shown[1:])
     least, most = NAME_WIDTHS
     room = max(least, min(most, width - others - _PADDING))
