@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 SIDE = 32
 Pictures = Float[np.ndarray, "c side side 3"]
-Planes = Float[np.ndarray, "c side side 3"]
+Planes = Float[np.ndarray, "c 3 side side"]
 Values = Float[np.ndarray, "c _"]
 
 CELLS = 4
@@ -40,35 +40,35 @@ def describe(pictures: Pictures) -> Float[np.ndarray, "c d"]:
 
 def block_sizes() -> tuple[int, ...]:
     """How many numbers each block of a description has."""
-    blank = np.zeros((1, SIDE, SIDE, 3))
+    blank = opponent(np.zeros((1, SIDE, SIDE, 3), np.float32))
     return tuple(block(blank).shape[1] for block in BLOCKS.values())
 
 
 def opponent(pictures: Pictures) -> Planes:
-    """Luma, red against green, and yellow against blue."""
-    red, green, blue = np.moveaxis(pictures.astype("f8"), -1, 0)
+    """Luma, red against green, and yellow against blue, a plane each."""
+    red, green, blue = np.moveaxis(pictures.astype(np.float32), -1, 0)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    return np.stack([luma, red - green, (red + green) / 2 - blue], axis=-1)
+    return np.stack([luma, red - green, (red + green) / 2 - blue], axis=1)
 
 
 def colour_moments(planes: Planes) -> Values:
     """Mean, spread and skew of every plane, and the planes' correlations."""
-    flat = planes.reshape(len(planes), -1, 3)
-    mean = flat.mean(1)
-    centred = flat - mean[:, None]
-    spread = np.sqrt((centred**2).mean(1))
+    flat = planes.reshape(len(planes), 3, -1)
+    mean = flat.mean(2, keepdims=True)
+    centred = flat - mean
+    spread = np.sqrt(np.einsum("cip,cip->ci", centred, centred) / flat.shape[2])
     # The floor keeps planes of one flat colour from having noise as their shape.
-    unit = centred / (spread + np.sqrt(FAINT))[:, None]
-    pairs = [(unit[..., i] * unit[..., j]).mean(1) for i, j in ((0, 1), (0, 2), (1, 2))]
-    return np.concatenate(
-        [mean, spread, np.cbrt((unit**3).mean(1)), *map(_column, pairs)], 1
-    )
+    unit = centred / (spread + np.sqrt(FAINT))[..., None]
+    products = unit @ unit.transpose(0, 2, 1) / flat.shape[2]
+    skew = np.cbrt(np.einsum("cip,cip,cip->ci", unit, unit, unit) / flat.shape[2])
+    pairs = products[:, [0, 0, 1], [1, 2, 2]]
+    return np.concatenate([mean[..., 0], spread, skew, pairs], axis=1)
 
 
 def colour_layout(planes: Planes) -> Values:
     """Mean colour of each cell of a 4 x 4 grid."""
-    count, step = len(planes), planes.shape[1] // CELLS
-    cells = planes.reshape(count, CELLS, step, CELLS, step, 3).mean((2, 4))
+    count, step = len(planes), planes.shape[2] // CELLS
+    cells = planes.reshape(count, 3, CELLS, step, CELLS, step).mean((3, 5))
     return cells.reshape(count, -1)
 
 
@@ -76,27 +76,27 @@ def texture(planes: Planes) -> Values:
     """Log energy of differences in four directions at three scales, luma and chroma."""
     energies = []
     for scale, (down, across) in product(SCALES, DIRECTIONS):
-        change = _shifted(planes, scale * down, scale * across)
-        energy = (change**2).mean((1, 2))
+        change = _differences(planes, scale * down, scale * across)
+        energy = np.einsum("cihw,cihw->ci", change, change) / change[0, 0].size
         energies += [energy[:, :1], energy[:, 1:].sum(1, keepdims=True)]
     return np.log(np.concatenate(energies, axis=1) + FAINT)
 
 
 def spectrum(planes: Planes) -> Values:
     """Log power of luma by how fine (rings) and which way (sectors) it waves."""
-    side = planes.shape[1]
-    luma = planes[..., 0] - planes[..., 0].mean((1, 2), keepdims=True)
+    luma = planes[:, 0]
+    side = luma.shape[1]
     window = np.hanning(side + 2)[1:-1]  # borders do not wrap: no cross in the spectrum
-    power = np.abs(np.fft.fft2(luma * np.outer(window, window))) ** 2 / side**2
+    level = luma - luma.mean((1, 2), keepdims=True)
+    power = np.abs(np.fft.fft2(level * np.outer(window, window))) ** 2 / side**2
     place, parts = _polar(side), (len(RING_EDGES) - 1) * SECTORS
     sums = np.stack([np.bincount(place, p.ravel(), parts + 1)[:parts] for p in power])
-    counts = np.bincount(place, minlength=parts + 1)[:parts]
-    return np.log(sums / np.maximum(counts, 1) + FAINT)
+    return np.log(sums / np.bincount(place, minlength=parts + 1)[:parts] + FAINT)
 
 
 def gradients(planes: Planes) -> Values:
     """Shares of pixels whose luma changes by less than each edge."""
-    luma = planes[..., 0]
+    luma = planes[:, 0]
     down, across = np.diff(luma, axis=1)[:, :, :-1], np.diff(luma, axis=2)[:, :-1]
     size = np.hypot(down, across).reshape(len(planes), -1)
     return np.stack([(size < edge).mean(1) for edge in GRADIENT_EDGES], axis=1)
@@ -104,21 +104,18 @@ def gradients(planes: Planes) -> Values:
 
 def luma_quantiles(planes: Planes) -> Values:
     """Quantiles of luma, dark to light."""
-    flat = planes[..., 0].reshape(len(planes), -1)
+    flat = planes[:, 0].reshape(len(planes), -1)
     return np.quantile(flat, QUANTILES, axis=1).T
 
 
-def _column(values: Float[np.ndarray, " c"]) -> Float[np.ndarray, "c 1"]:
-    return values[:, None]
-
-
-def _shifted(planes: Planes, down: int, across: int) -> Float[np.ndarray, "c h w 3"]:
+def _differences(
+    planes: Planes, down: int, across: int
+) -> Float[np.ndarray, "c 3 h w"]:
     """Differences of pixels that lie `down` and `across` from each other."""
-    side = planes.shape[1]
+    side = planes.shape[2]
     left, right = max(0, -across), max(0, across)
-    here = planes[:, : side - down, left : side - right]
-    there = planes[:, down:, right : side - left]
-    return there - here
+    here = planes[:, :, : side - down, left : side - right]
+    return planes[:, :, down:, right : side - left] - here
 
 
 def _polar(side: int) -> Int[np.ndarray, " frequencies"]:
