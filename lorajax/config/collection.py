@@ -4,7 +4,9 @@ from typing import Literal
 
 from lorajax.config.section import Section
 
-SupervisionKind = Literal["auto", "triplets", "rankings", "tags", "folders", "none"]
+SupervisionKind = Literal[
+    "auto", "triplets", "rankings", "behaviour", "tags", "folders", "none"
+]
 
 
 class CollectionSettings(Section):
@@ -15,7 +17,7 @@ class CollectionSettings(Section):
         once and kept in the user's cache directory.
       base_model: which base model's LoRAs to use; none means the one with most files.
       supervision: what says which LoRAs are alike. `auto` takes the first found of
-        triplet files, ranking files, tags and folder names.
+        triplet files, ranking files, a rendered behaviour set, tags and folder names.
     """
 
     path: str | None = None

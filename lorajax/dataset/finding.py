@@ -1,10 +1,18 @@
 """Supervision `auto`: takes the first that a collection offers, and says which."""
 
-from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
+from lorajax.dataset.behaviour import from_behaviour
 from lorajax.dataset.collection import Collection
 from lorajax.dataset.label_files import find_files, read_rankings, read_triplets
+from lorajax.dataset.labels import (
+    MIN_STYLES,
+    count_styles,
+    file_labels,
+    folder_labels,
+    style_labels,
+)
 from lorajax.dataset.supervision import (
     Supervision,
     from_labels,
@@ -14,18 +22,24 @@ from lorajax.dataset.supervision import (
 )
 from lorajax.errors import DatasetError
 
-MIN_FOLDERS, MIN_PER_FOLDER = 2, 3
 NOTHING = (
     "no supervision found: add folders per style (at least 2 folders of 3), tags in "
-    "sidecars or training metadata, or a triplets.jsonl"
+    "sidecars or training metadata, a labels.csv, pictures in behaviour/, or a "
+    "triplets.jsonl"
 )
+OnProgress = Callable[[int, int], None]
 
 
-def find_supervision(collection: Collection, kind: str) -> Supervision:
+def find_supervision(
+    collection: Collection,
+    kind: str,
+    on_progress: OnProgress = lambda done, total: None,
+) -> Supervision:
     """The teacher of a collection.
 
     Args:
       kind: `auto` for the first that is there, or the one that must be there.
+      on_progress: called with (LoRAs described, LoRAs in all) while pictures are read.
 
     Raises:
       DatasetError: where the kind that was asked for is not there.
@@ -33,7 +47,7 @@ def find_supervision(collection: Collection, kind: str) -> Supervision:
     if kind == "none":
         return unsupervised(len(collection.members), "supervision is switched off")
     for name, find in FINDERS.items():
-        found = find(collection) if kind in ("auto", name) else None
+        found = find(collection, on_progress) if kind in ("auto", name) else None
         if found is not None:
             return found
     if kind == "auto":
@@ -44,11 +58,11 @@ def find_supervision(collection: Collection, kind: str) -> Supervision:
     )
 
 
-def _triplets(collection: Collection) -> Supervision | None:
+def _triplets(collection: Collection, _: OnProgress) -> Supervision | None:
     return _from_files(collection, "triplets")
 
 
-def _rankings(collection: Collection) -> Supervision | None:
+def _rankings(collection: Collection, _: OnProgress) -> Supervision | None:
     return _from_files(collection, "rankings")
 
 
@@ -73,49 +87,48 @@ def _from_files(collection: Collection, kind: str) -> Supervision | None:
     )
 
 
-def _tags(collection: Collection) -> Supervision | None:
+def _behaviour(collection: Collection, on_progress: OnProgress) -> Supervision | None:
+    labels, labels_from = style_labels(collection)
+    return from_behaviour(
+        collection.folder, collection.names, labels, labels_from, on_progress
+    )
+
+
+def _tags(collection: Collection, _: OnProgress) -> Supervision | None:
     tags = [member.tags for member in collection.members]
     found = from_tags(tags, "")
-    if len(found.usable_labels) < MIN_FOLDERS:
+    if len(found.usable_labels) < MIN_STYLES:
         return None
-    tagged = sum(bool(own) for own in tags)
-    note = f"tags of {tagged} of {len(tags)} LoRAs, {len(found.usable_labels)} styles"
-    return from_tags(tags, note)
+    labels, labels_from = file_labels(collection) or (found.labels, "")
+    by = f" by {labels_from}" if labels_from else ""
+    tagged, styles = sum(bool(own) for own in tags), count_styles(labels)
+    note = f"tags of {tagged} of {len(tags)} LoRAs, {styles} styles{by}"
+    return replace(found, labels=labels, note=note)
 
 
-def _folders(collection: Collection) -> Supervision | None:
-    parents = [_style_folder(collection, i) for i in range(len(collection.members))]
-    counts = Counter(parent for parent in parents if parent is not None)
-    large = {parent for parent, count in counts.items() if count >= MIN_PER_FOLDER}
-    if len(large) < MIN_FOLDERS:
+def _folders(collection: Collection, _: OnProgress) -> Supervision | None:
+    found = file_labels(collection)
+    labels, labels_from = found or (folder_labels(collection), "folder names")
+    if labels is None or count_styles(labels) < MIN_STYLES:
         return None
-    labels = [parent if parent in large else None for parent in parents]
-    return from_labels(labels, f"folder names, {len(large)} styles")
-
-
-def _style_folder(collection: Collection, i: int) -> str | None:
-    """The folder that holds a LoRA; of a PEFT folder, the one above it."""
-    member = collection.members[i]
-    parent = member.path.parent
-    if parent.name == member.name:
-        parent = parent.parent
-    inside = parent != collection.folder and collection.folder in parent.parents
-    return parent.relative_to(collection.folder).as_posix() if inside else None
+    return from_labels(labels, f"{labels_from}, {count_styles(labels)} styles")
 
 
 LABEL_FILES = {
     "triplets": ("*triplets*.jsonl", read_triplets),
     "rankings": ("*ranking*.csv", read_rankings),
 }
-FINDERS: dict[str, Callable[[Collection], Supervision | None]] = {
+FINDERS: dict[str, Callable[[Collection, OnProgress], Supervision | None]] = {
     "triplets": _triplets,
     "rankings": _rankings,
+    "behaviour": _behaviour,
     "tags": _tags,
     "folders": _folders,
 }
 EXPECTED = {
     "triplets": 'put *triplets*.jsonl with {"anchor", "positive", "negative"} there',
     "rankings": "put *ranking*.csv with query_id,lora_id,rank there",
+    "behaviour": "put behaviour/behaviour.json and a behaviour/<LoRA>.png each there",
     "tags": "at least two tags must be shared by two LoRAs each",
-    "folders": "at least 2 folders with 3 LoRAs each are needed",
+    "folders": "at least 2 folders with 3 LoRAs each, or a labels.csv, are needed",
 }

@@ -1,8 +1,10 @@
-"""Supervision that people write beside their LoRAs: triplet and ranking files.
+"""Supervision that people write beside their LoRAs: triplets, rankings and labels.
 
-The formats are those of the paper's public benchmark: triplets as JSON Lines
+The first two formats are those of the paper's public benchmark: triplets as JSON Lines
 `{"anchor", "positive", "negative"}`, rankings as CSV `query_id,lora_id,rank` with
-rank 1 the most alike. Ids are the LoRAs' names.
+rank 1 the most alike. `labels.csv` (`lora_id,style`) names styles. Ids are the LoRAs'
+names. All lie directly in the collection's folder: what lies in a folder below it,
+such as the test triplets in a zoo's `truth/`, is never learned from.
 """
 
 import csv
@@ -20,6 +22,7 @@ from lorajax.formats.text import clean
 
 ROLES = ("anchor", "positive", "negative")
 COLUMNS = ("query_id", "lora_id", "rank")
+LABELS, LABEL_COLUMNS = "labels.csv", ("lora_id", "style")
 
 
 def find_files(folder: Path, pattern: str) -> list[Path]:
@@ -72,26 +75,59 @@ def read_rankings(path: Path, places: dict[str, int]) -> Int[np.ndarray, "t 3"]:
     return np.array(triplets, np.int64).reshape(-1, 3)
 
 
+def read_labels(path: Path) -> dict[str, str]:
+    """LoRA → style; a LoRA whose style is left empty has none.
+
+    Raises:
+      DatasetError: for missing columns, or a LoRA that is given two styles.
+    """
+    labels: dict[str, str] = {}
+    for number, (lora, style) in _rows(path, LABEL_COLUMNS, "one style for each LoRA"):
+        style = clean(style)
+        if style and labels.setdefault(lora, style) != style:
+            raise DatasetError(
+                f"{path}, line {number}: expected one style for {clean(lora)}, found "
+                f"{labels[lora]} and {style}",
+                "keep the line that is right",
+            )
+    return labels
+
+
 def _ranking_rows(path: Path) -> Iterator[tuple[str, str, float]]:
     """Query, LoRA and rank of every line that is not blank."""
+    for number, (query, lora, rank) in _rows(path, COLUMNS, "rank 1 is the most alike"):
+        try:
+            place = float(rank)
+        except ValueError:
+            place = math.nan
+        if not math.isfinite(place):
+            raise DatasetError(
+                f"{path}, line {number}: expected the columns {', '.join(COLUMNS)} "
+                f"with a number as rank, found {clean(rank, 80)}",
+                "rank 1 is the most alike",
+            )
+        yield query, lora, place
+
+
+def _rows(
+    path: Path, wanted: tuple[str, ...], hint: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Line number and the wanted cells of every line that is not blank."""
     reader = csv.reader(_lines(path))
     columns = ""
     try:
         header = next(reader, [])
         columns = ", ".join(header)
-        places = [header.index(column) for column in COLUMNS]
+        places = [header.index(column) for column in wanted]
         for row in reader:
             if any(cell.strip() for cell in row):
-                query, lora, rank = (row[place] for place in places)
-                if not math.isfinite(float(rank)):
-                    raise ValueError(rank)
-                yield query, lora, float(rank)
+                yield reader.line_num, [row[place] for place in places]
     except (csv.Error, IndexError, ValueError) as error:
         raise DatasetError(
             f"{path}, line {reader.line_num}: expected the columns "
-            f"{', '.join(COLUMNS)} with a number as rank, "
+            f"{', '.join(wanted)}, "
             f"found {clean(columns) or 'none'} ({clean(str(error), 80)})",
-            "rank 1 is the most alike",
+            hint,
         ) from error
 
 

@@ -27,15 +27,17 @@ def make_split(
 ) -> Split | None:
     """A seeded split by style; None where there are too few styles to hold any out.
 
-    LoRAs without a label are trained on, since the basis may learn from them. For
-    triplets and rankings, which know no styles, LoRAs themselves are split.
+    LoRAs without a label are trained on, since the basis may learn from them. Where no
+    style is known, as with triplets, rankings and bare pictures, LoRAs themselves are
+    split.
     """
     rng = np.random.default_rng([seed, 1])
     count = len(supervision.labels)
-    if supervision.triplets is not None:
-        if count < MIN_LORAS:
+    if supervision.kind != "none" and not supervision.has_labels:
+        alone = [[int(i)] for i in np.flatnonzero(supervision.known)]
+        if len(alone) < MIN_LORAS:
             return None
-        return _parts([[i] for i in range(count)], count, settings, rng)
+        return _parts(alone, count, settings, rng)
     groups = list(supervision.usable_labels.values())
     if len(groups) < MIN_LABELS:
         return None

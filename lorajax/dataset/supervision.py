@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-Kind = Literal["triplets", "rankings", "tags", "folders", "none"]
+Kind = Literal["triplets", "rankings", "behaviour", "tags", "folders", "none"]
 
 # A tag on this share of the most frequent tag's pictures counts as being on all.
 ALL_PICTURES = 0.95
@@ -23,9 +23,11 @@ class Supervision:
       labels: the style of each LoRA, None where unknown; splits are made by label and
         retrieval counts LoRAs of one label as relevant. All None for `triplets`,
         `rankings` and `none`.
-      similarity: graded likeness of all pairs; None where only triplets are known.
+      similarity: graded likeness of all pairs; None where only triplets are known. Of
+        a LoRA about which nothing is known, row and column are zero, diagonal included.
       triplets: (anchor, positive, negative) as indices, for `triplets` and `rankings`.
       note: one line for the person: what was found, and where.
+      noise: how unsure a likeness is, as one standard deviation; 0 where it is exact.
     """
 
     kind: Kind
@@ -33,6 +35,18 @@ class Supervision:
     similarity: Float[np.ndarray, "b b"] | None
     triplets: Int[np.ndarray, "t 3"] | None
     note: str
+    noise: float = 0.0
+
+    @property
+    def known(self) -> Bool[np.ndarray, " b"]:
+        """The LoRAs about whose likeness anything is known."""
+        if self.similarity is None:
+            return np.ones(len(self.labels), bool)
+        return np.diag(self.similarity) > 0
+
+    @property
+    def has_labels(self) -> bool:
+        return any(label is not None for label in self.labels)
 
     @property
     def usable_labels(self) -> dict[str, list[int]]:

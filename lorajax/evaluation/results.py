@@ -31,10 +31,12 @@ def truth_of(
     )
     if supervision.similarity is None:
         return Truth(None, None, triplets)
+    similarity = supervision.similarity[np.ix_(members, members)]
+    if not supervision.has_labels:
+        return Truth(None, similarity, triplets)
     names = np.array([supervision.labels[i] or "" for i in members])
     relevant = (names[:, None] == names[None, :]) & (names != "")[:, None]
     np.fill_diagonal(relevant, False)
-    similarity = supervision.similarity[np.ix_(members, members)]
     return Truth(relevant, similarity, triplets)
 
 

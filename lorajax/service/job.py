@@ -73,7 +73,9 @@ def open_job(
         run,
         prepared,
         collection,
-        find_supervision(collection, wanted.supervision),
+        find_supervision(
+            collection, wanted.supervision, counted("describing pictures")
+        ),
         on_progress,
         should_stop,
     )

@@ -212,9 +212,7 @@ def _results(
         "supervision": f"{job.supervision.kind} – {job.supervision.note}",
         "base_model": job.collection.base_model,
         "n_loras": len(job.collection.members),
-        "split": "unseen styles"
-        if job.supervision.triplets is None
-        else "unseen LoRAs",
+        "split": "unseen styles" if job.supervision.has_labels else "unseen LoRAs",
         "splits": splits,
         "seed": job.settings.run.seed,
         "held_out": _held_out(job) if values else [],

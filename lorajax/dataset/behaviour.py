@@ -1,0 +1,78 @@
+"""Supervision by what LoRAs do: a rendered behaviour set as the teacher."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from lorajax.dataset.supervision import Supervision
+from lorajax.pictures.behaviour_set import has_behaviour
+from lorajax.pictures.likeness import (
+    describe_set,
+    similarity,
+    split_half_correlation,
+    split_half_noise,
+)
+
+# A triplet takes three.
+MIN_PICTURED = 3
+
+
+class Behaviour(NamedTuple):
+    """Likeness by pictures over both halves of the captions.
+
+    Attributes:
+      present: which LoRAs have pictures.
+      teacher: over half 1, what may be learned from.
+      oracle: over half 2, kept apart: what another look at the same LoRAs says.
+      noise: see `split_half_noise`.
+      correlation: of the two halves.
+    """
+
+    present: Bool[np.ndarray, " b"]
+    teacher: Float[np.ndarray, "b b"]
+    oracle: Float[np.ndarray, "b b"]
+    noise: float
+    correlation: float
+
+
+def read_behaviour(
+    folder: Path,
+    names: list[str],
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Behaviour:
+    """Describes and compares the pictures of the named LoRAs.
+
+    Raises:
+      FormatError: for an index or a picture that is not what it should be.
+    """
+    described = describe_set(folder, names, on_progress)
+    first, second = similarity(described, 1), similarity(described, 2)
+    noise, agreement = (
+        split_half_noise(first, second),
+        split_half_correlation(first, second),
+    )
+    return Behaviour(described.present, first, second, noise, agreement)
+
+
+def from_behaviour(
+    folder: Path,
+    names: list[str],
+    labels: tuple[str | None, ...],
+    labels_from: str,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Supervision | None:
+    """Half 1 of the behaviour set as the teacher, None without pictures."""
+    if not has_behaviour(folder):
+        return None
+    found = read_behaviour(folder, names, on_progress)
+    if found.present.sum() < MIN_PICTURED:
+        return None
+    styles = f"styles by {labels_from}" if labels_from else "no styles are known"
+    note = (
+        f"pictures of {found.present.sum()} of {len(names)} LoRAs, noise "
+        f"{found.noise:.3f}, halves correlate {found.correlation:.3f}; {styles}"
+    )
+    return Supervision("behaviour", labels, found.teacher, None, note, found.noise)
