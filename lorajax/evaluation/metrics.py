@@ -46,11 +46,15 @@ def cosines(vectors: Float[np.ndarray, "b e"]) -> Float[np.ndarray, "b b"]:
 def triplet_accuracy(
     cosine: Float[np.ndarray, "b b"], triplets: Int[np.ndarray, "t 3"]
 ) -> float:
-    """Share of triplets with cos(a, p) > cos(a, n); chance is 0.5."""
+    """Share of triplets with cos(a, p) > cos(a, n), a tie counting half.
+
+    So a similarity that says nothing scores chance, 0.5.
+    """
     if not len(triplets):
         return float("nan")
     a, p, n = triplets.T
-    return float(np.mean(cosine[a, p] > cosine[a, n]))
+    right, tied = cosine[a, p] > cosine[a, n], cosine[a, p] == cosine[a, n]
+    return float(np.mean(right + 0.5 * tied))
 
 
 def ranked_relevance(
@@ -85,10 +89,11 @@ def mrr(ranked: Bool[np.ndarray, "q c"]) -> float:
 def ndcg_at(
     cosine: Float[np.ndarray, "b b"], similarity: Float[np.ndarray, "b b"], at: int = AT
 ) -> float:
-    """Mean nDCG@k with the teacher's similarity as gain.
+    """Mean nDCG@k with the teacher's similarity as gain; unlike (below 0) is no gain.
 
     Queries to which the teacher finds nothing alike are left out.
     """
+    similarity = np.maximum(similarity, 0)
     gain = np.take_along_axis(similarity, _order(cosine), axis=1)
     ideal = np.take_along_axis(similarity, _order(similarity), axis=1)
     discount = 1.0 / np.log2(np.arange(2, 2 + min(at, gain.shape[1])))

@@ -67,7 +67,14 @@ def test_perfect_and_useless_vectors() -> None:
     values = measure(perfect, Truth(relevant, relevant.astype(float), triplets))
     assert all(value == 1.0 for value in values.values())
     constant = measure(np.ones((20, 3)), Truth(relevant, None, triplets))
-    assert constant["triplet_accuracy"] == 0.0  # a tie is not an answer
+    assert constant["triplet_accuracy"] == 0.5  # saying nothing is chance
+
+
+def test_unlike_is_no_gain() -> None:
+    relevant = np.ones((20, 20), dtype=bool)
+    signed = Truth(relevant, GAIN - 0.5, np.zeros((0, 3), np.int64))
+    clipped = Truth(relevant, np.maximum(GAIN - 0.5, 0), signed.triplets)
+    assert measure(VECTORS, signed)["ndcg@10"] == measure(VECTORS, clipped)["ndcg@10"]
 
 
 def test_table_has_means_and_spreads() -> None:
