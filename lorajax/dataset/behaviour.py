@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from lorajax.dataset.supervision import Supervision
-from lorajax.pictures.behaviour_set import has_behaviour
+from lorajax.pictures.behaviour_set import HALVES, has_behaviour
 from lorajax.pictures.likeness import (
     describe_set,
     similarity,
@@ -41,15 +41,19 @@ class Behaviour(NamedTuple):
 def read_behaviour(
     folder: Path,
     names: list[str],
+    reference: Bool[np.ndarray, " b"] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Behaviour:
     """Describes and compares the pictures of the named LoRAs.
+
+    Args:
+      reference: LoRAs whose mean and spread stand for all; None for all.
 
     Raises:
       FormatError: for an index or a picture that is not what it should be.
     """
     described = describe_set(folder, names, on_progress)
-    first, second = similarity(described, 1), similarity(described, 2)
+    first, second = (similarity(described, half, reference) for half in HALVES)
     noise, agreement = (
         split_half_noise(first, second),
         split_half_correlation(first, second),
@@ -67,7 +71,7 @@ def from_behaviour(
     """Half 1 of the behaviour set as the teacher, None without pictures."""
     if not has_behaviour(folder):
         return None
-    found = read_behaviour(folder, names, on_progress)
+    found = read_behaviour(folder, names, on_progress=on_progress)
     if found.present.sum() < MIN_PICTURED:
         return None
     styles = f"styles by {labels_from}" if labels_from else "no styles are known"
