@@ -1,4 +1,4 @@
-"""Tags of a LoRA: from its training metadata or from a sidecar beside it."""
+"""Tags of a LoRA: from a sidecar beside it or from its training metadata."""
 
 import contextlib
 import json
@@ -19,11 +19,12 @@ SIDECARS = (".metadata.json", ".civitai.info", ".json")
 def read_tags(file: TensorFile) -> dict[str, float]:
     """Tag → how often it was given; empty where nothing says anything.
 
-    kohya's `ss_tag_frequency` counts pictures per tag; a sidecar's list counts one
-    each. Text that is not what it should be is passed over: it is a hint, not data
-    that anything depends on.
+    A sidecar's list says what its uploader says about the LoRA, and counts one each;
+    it goes before kohya's `ss_tag_frequency`, which counts the words of the captions
+    of the pictures that it was trained on. Text that is not what it should be is passed
+    over: it is a hint, not data that anything depends on.
     """
-    return frequencies(file.metadata) or sidecar_tags(file.path)
+    return sidecar_tags(file.path) or frequencies(file.metadata)
 
 
 def frequencies(metadata: Mapping[str, str]) -> dict[str, float]:

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from lorajax.dataset.tags import frequencies, sidecar_tags
+from lorajax.dataset.tags import frequencies, read_tags, sidecar_tags
+from lorajax.formats.safetensors_file import open_tensor_file
 
 
 def test_frequencies_are_summed_over_folders() -> None:
@@ -42,6 +45,18 @@ def test_sidecars_of_the_usual_managers(
     found = sidecar_tags(tmp_path / "a.b.safetensors")
     assert found == {"ink": 1.0, "cat": 1.0}
     assert sidecar_tags(tmp_path / "other.safetensors") == {}
+
+
+def test_what_the_uploader_says_goes_before_the_captions(tmp_path: Path) -> None:
+    metadata = {"ss_tag_frequency": json.dumps({"10_x": {"cat": 4}})}
+    path = tmp_path / "a.safetensors"
+    save_file({"x": np.zeros(1, "f4")}, path, metadata)
+    assert read_tags(open_tensor_file(path)) == {"cat": 4.0}
+    sidecar = tmp_path / "a.metadata.json"
+    sidecar.write_text('{"tags": ["ink"]}', encoding="utf-8")
+    assert read_tags(open_tensor_file(path)) == {"ink": 1.0}
+    sidecar.write_text('{"tags": []}', encoding="utf-8")
+    assert read_tags(open_tensor_file(path)) == {"cat": 4.0}
 
 
 def test_tags_of_strangers_are_cleaned() -> None:
