@@ -77,25 +77,25 @@ def _about_triplets() -> str:
     )
     return f"""Triplets follow the teacher's ranking of the part's own LoRAs, equal
         likeness sharing a rank: the positive is one of the anchor's nearest
-        {POSITIVE_SHARE:.0%}, at least the very nearest; negatives are semi-hard up to {SEMI_HARD_SHARE:.0%}, easy
-        up to {EASY_SHARE:.0%}, too easy beyond, drawn {learning} for training and
-        {judging} for validation and test. All lines of a file differ, so
-        that a small collection runs out of the rarer kinds. By tags, likeness
-        is the Jaccard index."""
+        {POSITIVE_SHARE:.0%}, at least the very nearest; negatives are semi-hard up to
+        {SEMI_HARD_SHARE:.0%}, easy up to {EASY_SHARE:.0%}, too easy beyond, drawn
+        {learning} for training and {judging} for validation and test. All lines of a
+        file differ, so that a small collection runs out of the rarer kinds. By tags,
+        likeness is the Jaccard index."""
 
 
 def _about_pictures(behaviour: Behaviour) -> list[str]:
     return [
         f"""By pictures, likeness is the cosine of what two LoRAs draw from the captions
-        of half 1 (`lorajax.pictures`), less the mean over the training LoRAs. Of half 2,
-        the image oracle, nothing went into these files but the noise: the noise of a likeness
-        (standard deviation of half 1 less half 2 over all pairs, over √2) is
+        of half 1 (`lorajax.pictures`), less the mean over the training LoRAs. Of half
+        2, the image oracle, nothing went into these files but the noise of a likeness:
+        the standard deviation of half 1 less half 2 over all pairs, over √2. It is
         {behaviour.noise:.4f}; the halves correlate {behaviour.correlation:.4f}. A
         positive is at least {GAP_IN_NOISE:g} x noise more alike than its negative.""",
         f"""`triplets_human_style.jsonl` has no human in it: {RATERS} simulated raters
         see the likenesses of half 1, each with normal errors of the size of the noise,
-        and the majority decides which of two LoRAs is more like the anchor. They are asked
-        without a gap, so some calls are close.""",
+        and the majority decides which of two LoRAs is more like the anchor. They are
+        asked without a gap, so some calls are close.""",
         f"""Each query of `rankings_behaviour.csv` has {CANDIDATES[0]} to
         {CANDIDATES[1]} candidates (all, where there are fewer), one from each equal
         stretch of its ranking.""",
