@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lorajax.service.compute import prepare_jax
 from lorajax.service.progress import OnProgress, Progress
@@ -25,3 +26,29 @@ def build(
         lambda done, total: on_progress(Progress("training LoRAs", done, total)),
     )
     return settings.styles * settings.loras_per_style
+
+
+def report(
+    folder: Path,
+    sheet: Path | None = None,
+    on_progress: OnProgress = lambda progress: None,
+) -> dict[str, Any]:
+    """The controls of a finished collection, and its picture sheet on disk.
+
+    Args:
+      sheet: where the sheet goes; None for `sheet.png` in the folder.
+
+    Returns:
+      The fields of `lorajax.zoo.report.report`, and `sheet`: where it was written, None
+      for a collection without pictures.
+    """
+    prepare_jax()
+    from lorajax.zoo.report import report as measure
+    from lorajax.zoo.style_sheet import style_sheet
+
+    facts = measure(folder, lambda *event: on_progress(Progress(*event)))
+    if facts["split_half"]["noise"] is None:
+        return facts | {"sheet": None}
+    path = sheet or folder / "sheet.png"
+    style_sheet(folder).save(path, format="PNG", optimize=True)
+    return facts | {"sheet": str(path)}
