@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 
+from lorajax.config import EvaluationSettings
+from lorajax.dataset.supervision import Supervision
 from lorajax.evaluation.metrics import Truth, measure
-from lorajax.evaluation.results import table
+from lorajax.evaluation.results import table, truth_of
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.standard_normal((20, 5))
@@ -75,6 +77,16 @@ def test_unlike_is_no_gain() -> None:
     signed = Truth(relevant, GAIN - 0.5, np.zeros((0, 3), np.int64))
     clipped = Truth(relevant, np.maximum(GAIN - 0.5, 0), signed.triplets)
     assert measure(VECTORS, signed)["ndcg@10"] == measure(VECTORS, clipped)["ndcg@10"]
+
+
+def test_bare_pictures_have_no_styles_to_retrieve() -> None:
+    likeness = np.corrcoef(VECTORS)
+    settings, members = EvaluationSettings(triplets=50), np.arange(20)
+    labels = tuple(str(label) for label in LABELS)
+    for own, metrics in (((None,) * 20, 2), (labels, 4)):
+        teacher = Supervision("behaviour", own, likeness, None, "", noise=0.01)
+        truth = truth_of(teacher, members, settings, seed=0)
+        assert len(measure(VECTORS, truth)) == metrics and len(truth.triplets) == 50
 
 
 def test_table_has_means_and_spreads() -> None:
