@@ -12,4 +12,7 @@ dialects beside `zoo.json`, which says what each one is.
     writing         one LoRA as kohya's or PEFT's files
     build           a whole collection, resumable, and where the demo is cached
     sheets          contact sheets of what base and LoRAs draw
+    benchmark       parts of a benchmark drawn from a teacher; truth: writes them
+    controls        similarities that learn nothing; report: what they score
+    style_sheet     styles x captions, cut from a collection's behaviour set
 """
