@@ -80,7 +80,7 @@ def test_unlike_is_no_gain() -> None:
 
 
 def test_bare_pictures_have_no_styles_to_retrieve() -> None:
-    likeness = np.corrcoef(VECTORS)
+    likeness = np.asarray(np.corrcoef(VECTORS))
     settings, members = EvaluationSettings(triplets=50), np.arange(20)
     labels = tuple(str(label) for label in LABELS)
     for own, metrics in (((None,) * 20, 2), (labels, 4)):
