@@ -2,9 +2,9 @@
 
 For an anchor all others are ranked by the teacher, equal likeness sharing a rank. The
 positive is one of the nearest 5 % (and of the most alike, however many they are);
-negatives are semi-hard up to the 25th percentile, easy up to the 60th, too easy beyond,
-drawn in a given mixture. A negative is less alike than its positive by a gap. Where the
-teacher knows only labels, the most alike are those of the anchor's label.
+negatives are semi-hard from there to the 25th percentile, easy up to the 60th, too easy
+beyond, drawn in a given mixture. A negative is less alike than its positive by a gap.
+Where the teacher knows only labels, the most alike are those of the anchor's label.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from lorajax.dataset.supervision import Supervision
 POSITIVE_SHARE = 0.05
 SEMI_HARD_SHARE = 0.25
 EASY_SHARE = 0.60
+BAND_EDGES = (POSITIVE_SHARE, SEMI_HARD_SHARE, EASY_SHARE, 1.0)
 # The gap between positive and negative, in standard deviations of a likeness.
 GAP_IN_NOISE = 2.0
 BANDS = 3
@@ -123,7 +124,7 @@ def _pairs(similarity: Float[np.ndarray, "b b"], gap: float) -> Pairs:
             np.searchsorted(row, row[:count] + gap, side="left"),
             np.searchsorted(row, row[:count], side="right"),
         )
-        edges = np.searchsorted(share, (0.0, SEMI_HARD_SHARE, EASY_SHARE, 1.0), "right")
+        edges = np.searchsorted(share, BAND_EDGES, side="right")
         bands = np.array(list(pairwise(edges)))  # [bands, 2]
         anchors.append(np.full(count, a))
         positives.append(order[a, :count])

@@ -77,11 +77,11 @@ def _about_triplets() -> str:
     )
     return f"""Triplets follow the teacher's ranking of the part's own LoRAs, equal
         likeness sharing a rank: the positive is one of the anchor's nearest
-        {POSITIVE_SHARE:.0%}, at least the very nearest; negatives are semi-hard up to
-        {SEMI_HARD_SHARE:.0%}, easy up to {EASY_SHARE:.0%}, too easy beyond, drawn
-        {learning} for training and {judging} for validation and test. All lines of a
-        file differ, so that a small collection runs out of the rarer kinds. By tags,
-        likeness is the Jaccard index."""
+        {POSITIVE_SHARE:.0%}, at least the very nearest; negatives are semi-hard from
+        there to {SEMI_HARD_SHARE:.0%}, easy up to {EASY_SHARE:.0%}, too easy beyond,
+        drawn {learning} for training and {judging} for validation and test. All lines
+        of a file differ, so that a small collection runs out of the rarer kinds. By
+        tags, likeness is the Jaccard index."""
 
 
 def _about_pictures(behaviour: Behaviour) -> list[str]:

@@ -54,6 +54,7 @@ def test_triplets_follow_the_teacher(seed: int, noise: float, coarse: bool) -> N
     assert ((rank[a, p] <= 0.05) | (rank[a, p] == np.nanmin(rank, axis=1)[a])).all()
     assert (among[a, p] - among[a, n] >= 2 * noise - 1e-12).all()
     assert (among[a, p] > among[a, n]).all() and (a != p).all()
+    assert (rank[a, n] > 0.05).all()
 
 
 @settings(max_examples=15, deadline=None)
