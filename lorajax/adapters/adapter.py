@@ -5,7 +5,8 @@ every refusal names the module or tensor it found wrong.
 """
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from lorajax.adapters.checks import check_finite, check_pair, check_work
+from lorajax.adapters.checks import check_finite
 from lorajax.adapters.interface import Update
-from lorajax.adapters.low_rank import LowRankUpdate
-from lorajax.adapters.scaling import PeftScaling, alpha_scale
+from lorajax.adapters.single import build_single, check_single, single_ranks
+from lorajax.adapters.superlora_file import build_joint, check_joint, joint_ranks
 from lorajax.errors import AdapterError, LorajaxError
 from lorajax.formats.dtypes import DTYPES, to_float32
 from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
@@ -34,14 +35,15 @@ class Adapter:
       name: what to call it.
       base_model: whose modules it updates.
       format: the trainer's dialect.
-      family: the kind of update.
-      tier: how much of the trained update the file tells (`exact` for plain LoRA).
+      family: the kind of update: `lora`, `loha`, `lokr`, several joined by `+`, or
+        `superlora`.
+      tier: how much of the trained update the file tells (`exact` for all of these).
       updates: canonical module → update, in the order of the base model's table;
         modules whose ΔW is zero are absent, as the law "absent = zero" wants it.
       dead: modules whose ΔW is exactly zero.
       unmapped: the trainer's names of modules outside the base model's table.
       side: raw names of full weights, biases and embeddings.
-      ranks: module → number of factor pairs, dead modules included.
+      ranks: module → the rank that it was trained at, dead modules included.
       dtype: the number format of the factors, the commonest one first.
       warnings: what a person should know, one line each.
       content_key: BLAKE3 of the file's body and of what its bytes mean.
@@ -109,28 +111,22 @@ def build_adapter(file: TensorFile, naming: Naming) -> Adapter:
     """Read and check the factors of all named modules.
 
     Raises:
-      AdapterError: for half a pair, ranks or shapes that do not fit, NaN or Inf,
+      AdapterError: for half a set, ranks or shapes that do not fit, NaN or Inf,
         an unbounded amount of work, and a file whose every update is zero.
     """
-    for module, roles in naming.modules.items():
-        check_pair(file, module, roles)
-    check_work(file, naming.modules)
-    wanted = {key for roles in naming.modules.values() for key in roles.values()}
-    arrays, content_key = file.read_hashed(wanted)
+    joint = naming.layout is not None
+    keys = (check_joint if joint else check_single)(file, naming)
+    arrays, content_key = file.read_hashed(keys)
     for name, array in arrays.items():
         arrays[name] = array = _kept(array)
         check_finite(name, array)
+    updates = (build_joint if joint else build_single)(file, naming, arrays)
     warnings = list(naming.warnings)
-    scaling = PeftScaling(file.peft_config) if file.peft_config else None
-    updates = {
-        module: _update(roles, arrays, scaling, naming.raw_modules[module])
-        for module, roles in naming.modules.items()
-    }
     dead = {module: None for module, update in updates.items() if update.is_zero()}
     if len(dead) == len(updates):
         raise AdapterError(
             f"expected a trained LoRA, found {len(dead)} modules whose update is zero",
-            "train it, or save it again: in such a file every up is zero",
+            "train it, or save it again: as it is, it changes nothing",
         )
     warnings += _missing_alpha(file, naming)
     if naming.unmapped:
@@ -149,30 +145,12 @@ def build_adapter(file: TensorFile, naming: Naming) -> Adapter:
         dead=tuple(dead),
         unmapped=naming.unmapped,
         side=naming.side,
-        ranks={module: update.rank for module, update in updates.items()},
-        dtype=_dtypes(file, naming.modules),
+        ranks=(joint_ranks if joint else single_ranks)(file, naming),
+        dtype=_dtypes(file, keys),
         warnings=tuple(warnings),
         content_key=content_key,
         evidence=naming.evidence,
     )
-
-
-def _update(
-    roles: Mapping[str, str],
-    arrays: Mapping[str, Float[np.ndarray, "..."]],
-    scaling: PeftScaling | None,
-    raw_module: str,
-) -> LowRankUpdate:
-    up, down = arrays[roles["up"]], arrays[roles["down"]]
-    rank = down.shape[0]
-    up, down = up.reshape(up.shape[0], rank), down.reshape(rank, -1)
-    if "alpha" in roles:
-        scale = alpha_scale(float(arrays[roles["alpha"]].item()), rank)
-    elif scaling:
-        scale = scaling.scale(raw_module, rank)
-    else:
-        scale = 1.0
-    return LowRankUpdate(up, down, scale)
 
 
 def _kept(array: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -189,11 +167,8 @@ def _missing_alpha(file: TensorFile, naming: Naming) -> list[str]:
     return ["adapter_config.json is missing: alpha is unknown, scale 1 is assumed"]
 
 
-def _dtypes(file: TensorFile, modules: Mapping[str, Mapping[str, str]]) -> str:
+def _dtypes(file: TensorFile, keys: Collection[str]) -> str:
     """The number formats of the factors, as `F16` or `BF16, F32`."""
-    counts: dict[str, int] = {}
-    for roles in modules.values():
-        for role in ("up", "down"):
-            dtype = file.tensors[roles[role]].dtype
-            counts[dtype] = counts.get(dtype, 0) + 1
+    factors = (key for key in keys if not key.endswith(".alpha"))
+    counts = Counter(file.tensors[key].dtype for key in factors)
     return ", ".join(sorted(counts, key=lambda dtype: (-counts[dtype], dtype)))

@@ -1,66 +1,86 @@
 """What must hold before factors are used: each refusal names what it found."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from jaxtyping import Float
 
+from lorajax.adapters.families import FAMILIES
 from lorajax.errors import AdapterError
 from lorajax.formats.dtypes import FLOATS, count_not_finite
 from lorajax.formats.safetensors_file import TensorFile
 from lorajax.formats.text import clean
+from lorajax.naming.families import families_of
 
 MAX_RANK = 4096
 # Multiplications of all QR decompositions together: about a minute on two cores.
 MAX_WORK = 10**13
 MAX_NUMBERS = 2 * 10**9
 
+Shapes = dict[str, tuple[int, ...]]
 
-def check_pair(file: TensorFile, module: str, roles: Mapping[str, str]) -> None:
-    """Both halves are there, in floats, their ranks agree, and alpha is one number."""
-    for half, other in (("up", "down"), ("down", "up")):
-        if half not in roles:
-            raise AdapterError(
-                f"expected up and down for {module}, found "
-                + (f"{other} alone" if other in roles else "neither")
-            )
-    up, down = file.tensors[roles["up"]], file.tensors[roles["down"]]
-    for info in (up, down):
-        if info.dtype not in FLOATS:
-            raise AdapterError(
-                f"expected factors of {module} in {', '.join(FLOATS)}, "
-                f"found {info.dtype}"
-            )
+
+def check_module(file: TensorFile, module: str, roles: Mapping[str, str]) -> None:
+    """One family's tensors are all there, in floats, and fit; alpha is one number."""
+    family = FAMILIES[family_of(module, roles)]
+    shapes = factor_shapes(file, roles)
+    if frozenset(shapes) not in family.sets:
+        alone = " alone" if len(shapes) == 1 else ""
+        raise AdapterError(
+            f"expected {family.needs} for {module}, "
+            f"found {', '.join(sorted(shapes))}{alone}"
+        )
+    check_floats(file, module, (roles[role] for role in shapes))
     alpha = file.tensors[roles["alpha"]].shape if "alpha" in roles else ()
     if math.prod(alpha) != 1:
         raise AdapterError(f"expected one alpha for {module}, found {list(alpha)}")
-    fits = len(up.shape) >= 2 and up.shape[1] == down.shape[0]
-    if not fits or math.prod(up.shape[2:]) != 1 or 0 in (*up.shape, *down.shape):
+    empty = any(0 in shape or not shape for shape in shapes.values())
+    if empty or not family.fits(shapes):
+        found = " and ".join(f"{role} {list(shapes[role])}" for role in sorted(shapes))
+        raise AdapterError(f"expected {family.wants} for {module}, found {found}")
+    check_rank(module, max(family.ranks(shapes), default=0))
+
+
+def check_floats(file: TensorFile, module: str, keys: Iterable[str]) -> None:
+    """The factors are in a number format that has fractions."""
+    for key in keys:
+        if (dtype := file.tensors[key].dtype) not in FLOATS:
+            raise AdapterError(
+                f"expected factors of {module} in {', '.join(FLOATS)}, found {dtype}"
+            )
+
+
+def check_rank(module: str, rank: int) -> None:
+    """The rank is one that anybody trains."""
+    if rank > MAX_RANK:
         raise AdapterError(
-            f"expected up [out, rank] and down [rank, in] for {module}, "
-            f"found {list(up.shape)} and {list(down.shape)}"
-        )
-    if down.shape[0] > MAX_RANK:
-        raise AdapterError(
-            f"expected a rank of at most {MAX_RANK} for {module}, found {down.shape[0]}"
+            f"expected a rank of at most {MAX_RANK} for {module}, found {rank}"
         )
 
 
 def check_work(file: TensorFile, modules: Mapping[str, Mapping[str, str]]) -> None:
     """Bound memory and time before either is spent."""
-    numbers = work = 0
-    for roles in modules.values():
-        up, down = file.tensors[roles["up"]].shape, file.tensors[roles["down"]].shape
-        both = math.prod(up) + math.prod(down)
-        numbers += both
-        work += both * down[0]
+    costs = [
+        FAMILIES[family_of(module, roles)].cost(factor_shapes(file, roles))
+        for module, roles in modules.items()
+    ]
+    bound(sum(numbers for numbers, _ in costs), sum(work for _, work in costs))
+
+
+def bound(numbers: int, work: int) -> None:
+    """Raise where so many numbers or multiplications are too many."""
     if numbers > MAX_NUMBERS or work > MAX_WORK:
         raise AdapterError(
             f"expected at most {MAX_NUMBERS:,} numbers and {MAX_WORK:,} operations, "
             f"found {numbers:,} and {work:,}",
             "resize the LoRA to a lower rank",
         )
+
+
+def factor_shapes(file: TensorFile, roles: Mapping[str, str]) -> Shapes:
+    """The shapes of a module's factors; alpha is none."""
+    return {r: file.tensors[key].shape for r, key in roles.items() if r != "alpha"}
 
 
 def check_finite(name: str, array: Float[np.ndarray, "..."]) -> None:
@@ -71,3 +91,13 @@ def check_finite(name: str, array: Float[np.ndarray, "..."]) -> None:
             f"in {clean(name, 120)!r}",
             "the training diverged or the file is damaged: use an earlier checkpoint",
         )
+
+
+def family_of(module: str, roles: Mapping[str, str]) -> str:
+    """The one family that a module's tensors belong to."""
+    families = families_of(roles)
+    if len(families) != 1:
+        raise AdapterError(
+            f"expected one kind of update for {module}, found {' and '.join(families)}"
+        )
+    return families[0]

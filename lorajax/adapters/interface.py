@@ -49,3 +49,11 @@ class Update(Protocol):
     def dense(self) -> Float[np.ndarray, "out in_"]:
         """ΔW itself: the slow reference that the fast paths are tested against."""
         ...
+
+
+class FileUpdate(Update, Protocol):
+    """An update as a file holds it."""
+
+    def is_zero(self) -> bool:
+        """Whether nothing of ΔW is left but the rounding of its factors."""
+        ...

@@ -9,8 +9,8 @@ from lorajax.formats.dtypes import to_float32
 
 # An update below this share of its factors is what rounding leaves where they cancel:
 # float32 keeps 6e-8 of a number. Trained updates lie above 1e-2.
-_NOISE = 1e-6
-_CORNER = 4
+NOISE = 1e-6
+CORNER = 4
 _NUMBERS_AT_A_TIME = 2**20
 
 
@@ -42,12 +42,12 @@ class LowRankUpdate:
     @property
     def up(self) -> Float[np.ndarray, "out rank"]:
         """`[out, rank]` in float32 or float64, without the scale."""
-        return _computable(self.stored_up)
+        return computable(self.stored_up)
 
     @property
     def down(self) -> Float[np.ndarray, "rank in_"]:
         """`[rank, in]` in float32 or float64."""
-        return _computable(self.stored_down)
+        return computable(self.stored_down)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -92,13 +92,11 @@ class LowRankUpdate:
         if self.scale == 0.0:
             return True
         # A corner of ΔW decides for nearly every trained module.
-        left, right = up[:_CORNER].astype("f8"), down[:, :_CORNER].astype("f8")
-        if np.any(np.abs(left @ right) > _NOISE * (np.abs(left) @ np.abs(right))):
+        left, right = up[:CORNER].astype("f8"), down[:, :CORNER].astype("f8")
+        if np.any(np.abs(left @ right) > NOISE * (np.abs(left) @ np.abs(right))):
             return False
         left, right = _gram(up), _gram(down.T)
-        return bool(
-            np.vdot(left, right) <= _NOISE**2 * np.trace(left) * np.trace(right)
-        )
+        return bool(np.vdot(left, right) <= NOISE**2 * np.trace(left) * np.trace(right))
 
     def _scaled(self, x: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
         return x if self.scale == 1.0 else x * x.dtype.type(self.scale)
@@ -114,5 +112,6 @@ def _gram(array: Float[np.ndarray, "n rank"]) -> Float[np.ndarray, "rank rank"]:
     return total
 
 
-def _computable(array: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
+def computable(array: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """The same numbers in float32, or in float64 where they are so already."""
     return array if array.dtype == np.float64 else to_float32(array)

@@ -16,9 +16,26 @@ References:
 """
 
 import math
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
+
+from lorajax.adapters.low_rank import computable
+
+
+class Factor(NamedTuple):
+    """One tensor of a group's Kronecker product: C ×₁ A₁ … ×_M A_M.
+
+    Attributes:
+      sides: A₁ … A_M, each `[d, rank]`.
+      core: C `[rank₁, …, rank_M]`; None is superdiagonal ones.
+    """
+
+    sides: tuple[Float[np.ndarray, "_ _"], ...]
+    core: Float[np.ndarray, "..."] | None = None
 
 
 def group_sizes(total: int, groups: int) -> tuple[int, ...]:
@@ -63,6 +80,78 @@ def permutation(seed: int, group: int, n: int) -> Int[np.ndarray, " n"]:
     stream is fixed by NumPy's compatibility policy for PCG64.
     """
     return np.random.default_rng([seed, group]).permutation(n)
+
+
+def reconstruct(
+    groups: Iterable[Sequence[Factor]],
+    sizes: Sequence[int],
+    scale: float = 1.0,
+    shuffle_seed: int | None = None,
+) -> Float[np.ndarray, " total"]:
+    """The joint vector of all modules, group after group.
+
+    Args:
+      groups: the factors of each group.
+      sizes: how many values each has, as `group_sizes` says.
+    """
+    values = np.empty(sum(sizes), np.float32)
+    start = 0
+    for group, (factors, n) in enumerate(zip(groups, sizes, strict=True)):
+        part = values[start : start + n]
+        flat = kronecker([tensor(factor) for factor in factors]).reshape(-1)[:n]
+        if shuffle_seed is not None:
+            flat = flat[permutation(shuffle_seed, group, n)]
+        np.multiply(flat, scale, out=part, casting="same_kind")
+        start += n
+    return values
+
+
+def tensor(factor: Factor) -> Float[np.ndarray, "..."]:
+    """C ×₁ A₁ … ×_M A_M, of the shape [d₁, …, d_M]."""
+    sides = [computable(side) for side in factor.sides]
+    if factor.core is None:
+        return _sum_of_products(sides)
+    found = computable(factor.core)
+    for side in sides:
+        # The axis at the front is used up, and its side comes behind the others.
+        found = np.tensordot(found, side, axes=(0, 1))
+    return found
+
+
+def kronecker(tensors: Sequence[Float[np.ndarray, "..."]]) -> Float[np.ndarray, "..."]:
+    """The Kronecker product of tensors with equally many axes: each axis multiplies."""
+    return reduce(np.kron, tensors)
+
+
+def expansion(
+    sides: Sequence[tuple[int, ...]], core: tuple[int, ...] | None
+) -> tuple[int, int]:
+    """The largest array on the way to `tensor` and the multiplications of all steps.
+
+    Args:
+      sides: shapes `[d, rank]`.
+      core: shape of the core, or None.
+    """
+    ranks = [rank for _, rank in sides]
+    held = math.prod(core) if core is not None else ranks[0]
+    largest, work = held, 0
+    for i, (side, rank) in enumerate(sides):
+        last = i + 1 == len(sides)
+        work += held * side
+        if core is not None or last:
+            held //= rank
+        held *= side
+        largest = max(largest, held)
+    return largest, work
+
+
+def _sum_of_products(
+    sides: Sequence[Float[np.ndarray, "_ rank"]],
+) -> Float[np.ndarray, "..."]:
+    """Σᵣ A₁[i, r] · A₂[j, r] · …"""
+    *head, last = sides
+    found = reduce(lambda left, side: left[..., None, :] * side, head)
+    return found @ last.T
 
 
 def _root(n: int, ways: int) -> int:

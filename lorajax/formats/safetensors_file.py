@@ -29,7 +29,12 @@ from lorajax.formats.text import clean, shown
 MAX_SIZE = 64 * 2**30
 _CHUNK = 2**18
 # The fields of a PEFT configuration that an update depends on.
-_SCALING = ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern")
+_SCALING = (
+    *("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern"),
+    *("alpha", "use_khatri_rao", "init_weights"),
+)
+# Where tensors of these names are, the metadata entry of the name says what they mean.
+_LAYOUT = "superlora"
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ class TensorFile:
             raise _unreadable(self.path, error) from error
 
     def _roles(self) -> bytes:
-        """Names, formats, shapes and places of all tensors, and PEFT's scaling."""
+        """Names, formats, shapes and places of all tensors, and what scales them."""
         tensors = sorted((name, *info) for name, info in self.tensors.items())
         config = self.peft_config or {}
         # Patterns keep their order, because the first that matches counts.
@@ -134,8 +139,11 @@ class TensorFile:
             for key in sorted(config)
             if key.rpartition(".")[2] in _SCALING
         ]
+        meaning: list[object] = [tensors, scaling]
+        if any(name.startswith(f"{_LAYOUT}.") for name in self.tensors):
+            meaning.append(self.metadata.get(_LAYOUT))
         try:
-            return json.dumps([tensors, scaling], separators=(",", ":")).encode("ascii")
+            return json.dumps(meaning, separators=(",", ":")).encode("ascii")
         except RecursionError as error:
             raise FormatError(
                 f"{shown(self.path)}: expected a flat PEFT configuration, found "

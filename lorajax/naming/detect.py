@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lorajax.errors import NamingError
 from lorajax.naming.bases import BASE_MODELS, table_of
-from lorajax.naming.shapes import Shape, agrees, described, dims_agree
+from lorajax.naming.shapes import Shape, agrees, described, dims_agree, sides
 from lorajax.naming.spellings import flat, spellings
 from lorajax.naming.strangers import unknown_base
 from lorajax.naming.table import Module
@@ -164,8 +164,8 @@ def _context_width(
 ) -> int | None:
     """Width of the text features: the inputs of the first `attn2.to_k`."""
     for raw, name in names.items():
-        if name.endswith("attn2.to_k") and "down" in modules[raw]:
-            return tensors[modules[raw]["down"]][1]
+        if name.endswith("attn2.to_k") and (width := sides(modules[raw], tensors)[1]):
+            return width
     return None
 
 

@@ -1,4 +1,4 @@
-"""Raw tensor name → what it is: a LoRA factor, another family's tensor, or neither.
+"""Raw tensor name → what it is: an update's factor, another family's, or neither.
 
 One table of patterns for every trainer's dialect. Exactly one row may match a name:
 a test holds the rows apart over all real and made-up names, and a name that two rows
@@ -23,10 +23,11 @@ class Key(NamedTuple):
     """What one tensor name says.
 
     Attributes:
-      kind: `lora` (a factor or its alpha), `family` (another family) or `side`.
+      kind: `factor` (or its alpha), `joint` (a factor of all modules together, as
+        SuperLoRA has them), `family` (one that cannot be read) or `side`.
       label: the dialect, or the family's name.
       module: the trainer's own name of the module.
-      role: `up`, `down` or `alpha`.
+      role: `up`, `down`, `alpha`, or LyCORIS' own name (`hada_w1_a`, `lokr_w2`, …).
     """
 
     kind: str
@@ -59,6 +60,7 @@ _DOTTED = (
     r"(?!(?:(?:unet|text_encoder)\.)?base_model\.)(?P<module>.+)"
 )
 _PAIR = r"\.lora_(?P<role>A|B)(?:(?:\.[^.]+)?\.weight|\.default)?"
+_LYCORIS = r"\.(?P<role>hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2))"
 _UP_DOWN = r"\.(?P<role>(?:up|down)(?=\.weight$)|alpha$)(?:\.weight)?"
 
 
@@ -69,10 +71,13 @@ def _row(dialect: str, pattern: str, module: str = r"\g<module>") -> Row:
 ROWS = (
     _row("kohya", _KOHYA + r"\.(?P<role>lora_up|lora_down)\.weight"),
     _row("kohya", _KOHYA + r"\.(?P<role>alpha)"),
+    _row("kohya", _KOHYA + _LYCORIS),
     _row("peft", _PEFT + _PAIR),
+    _row("peft", _PEFT + _LYCORIS + r"(?:\.default)?"),
     _row("peft", _PEFT + r"\.(?P<role>alpha)"),
     _row("diffusers", _DOTTED + _PAIR),
     _row("kohya dotted", _DOTTED + r"\.(?P<role>lora_up|lora_down)\.weight"),
+    _row("kohya dotted", _DOTTED + _LYCORIS + r"(?:\.default)?"),
     _row("diffusers 0.22", _DOTTED + r"(?<!\.processor)\.lora" + _UP_DOWN),
     _row("diffusers 0.22", _DOTTED + r"\.lora_linear_layer" + _UP_DOWN),
     _row(
@@ -102,6 +107,8 @@ ROWS = (
     _row("cloneofsimo", r"(?P<module>(?:unet|text_encoder):\d+):(?P<role>up|down)"),
 )
 
+_NUMBER = "(?:0|[1-9][0-9]{0,4})"
+_JOINT = re.compile(rf"superlora\.g{_NUMBER}\.k{_NUMBER}\.(?:core|a{_NUMBER})")
 _SIDE = re.compile(
     r".+\.(?:modules_to_save|original_module|base_layer)\..+"
     r"|.+\.lora_embedding_[AB](?:\..+)?|.+\.lora_B(?:\.[^.]+)?\.bias"
@@ -118,6 +125,7 @@ class SortedKeys:
     Attributes:
       modules: raw module → role → raw key.
       dialects: dialect → number of its factor tensors.
+      joint: raw keys of SuperLoRA's factors.
       families: another family's name → its raw keys.
       side: full weights, biases and embeddings.
       unknown: names that no row matches.
@@ -126,6 +134,7 @@ class SortedKeys:
 
     modules: dict[str, dict[str, str]] = field(default_factory=dict)
     dialects: dict[str, int] = field(default_factory=dict)
+    joint: list[str] = field(default_factory=list)
     families: dict[str, list[str]] = field(default_factory=dict)
     side: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -151,6 +160,8 @@ def _file(keys: SortedKeys, name: str, key: Key) -> None:
     """Put one understood name in its place."""
     if key.kind == "side":
         keys.side.append(name)
+    elif key.kind == "joint":
+        keys.joint.append(name)
     elif key.kind == "family":
         keys.families.setdefault(key.label, []).append(name)
     else:
@@ -170,15 +181,21 @@ def parse_key(name: str) -> tuple[Key, ...]:
     Cached, because all files of one trainer share their names.
     """
     readings = [
-        Key("lora", row.dialect, match.expand(row.module), _ROLES[match["role"]])
+        Key("factor", row.dialect, match.expand(row.module), _role(match["role"]))
         for row in ROWS
         if (match := row.pattern.fullmatch(name))
     ]
     readings += [
         Key("family", family) for family, rx in FAMILIES.items() if rx.fullmatch(name)
     ]
+    if _JOINT.fullmatch(name):
+        readings.append(Key("joint", "superlora"))
     if _SIDE.fullmatch(name):
         readings.append(Key("side", ""))
     if not readings and _FULL.fullmatch(name):
         readings.append(Key("side", ""))
     return tuple(readings)
+
+
+def _role(word: str) -> str:
+    return _ROLES.get(word, word)

@@ -1,7 +1,7 @@
-"""Families of adapters that are not plain LoRA: recognised, named and refused.
+"""Families of adapters: which can be read, and which are recognised, named and refused.
 
-Each name tells whose invention it is, so that a person can find it again. The tensor
-names are those of LyCORIS 4.1, PEFT 0.21, kohya sd-scripts and ComfyUI.
+Each name of the latter tells whose invention it is, so that a person can find it again.
+The tensor names are those of LyCORIS 4.1, PEFT 0.21, kohya sd-scripts and ComfyUI.
 """
 
 import re
@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping
 from lorajax.errors import NamingError
 from lorajax.naming.words import printable
 
+# The role of a factor begins so in each family whose modules stand alone.
+_READABLE = {"lora": ("up", "down"), "loha": ("hada_",), "lokr": ("lokr_",)}
+_PEFT_TYPES = ("LORA", "LOHA", "LOKR", "")
+
 _ENDINGS = {
-    "LoHa (LyCORIS)": r"hada_(?:w[12]_[ab]|t[12])",
-    "LoKr (LyCORIS)": r"lokr_(?:w[12](?:_[ab])?|t[12])",
     "OFT (orthogonal fine-tuning)": r"(?:oft_blocks|oft_[rR](?:\.[^.]+)*|rescale)",
     "BOFT (PEFT)": r"boft_[Rs](?:\.[^.]+)*",
     "(IA)3": r"(?:on_input|ia3_l(?:\.[^.]+)*)",
@@ -41,20 +43,34 @@ _ENDINGS = {
 }
 FAMILIES: dict[str, re.Pattern[str]] = {
     family: re.compile(rf"(?:.+\.)?{ending}") for family, ending in _ENDINGS.items()
-} | {"SuperLoRA": re.compile(r"superlora\.g\d+\..+")}
+}
 
 # Initialisations of PEFT that move part of the base weights into the adapter: what
 # the file holds is not the update until it has been converted.
 _MOVES_BASE = re.compile(r"pissa.*|olora|corda|lora_ga")
 
 
+def families_of(roles: Iterable[str]) -> tuple[str, ...]:
+    """The readable families that factors belong to; one for an honest module.
+
+    >>> families_of(["hada_w1_a", "alpha"]), families_of(["up", "lokr_w1"])
+    (('loha',), ('lora', 'lokr'))
+    """
+    roles = list(roles)
+    return tuple(
+        family
+        for family, starts in _READABLE.items()
+        if any(role.startswith(starts) for role in roles)
+    )
+
+
 def refuse_families(families: Mapping[str, Iterable[str]]) -> None:
     """Raise for tensors of a family that cannot be read yet."""
     if families:
         raise NamingError(
-            f"expected plain LoRA, found {' with '.join(families)}, "
-            "which is recognised but not supported yet",
-            "only low-rank pairs (up, down) can be read now",
+            "expected LoRA, LoHa, LoKr or SuperLoRA, found "
+            f"{' with '.join(families)}, which is recognised but not supported yet",
+            "train or save it as one of those",
         )
 
 
@@ -62,7 +78,7 @@ def refuse_peft_type(config: Mapping[str, object] | None) -> None:
     """Raise for a PEFT configuration whose tensors do not say what they mean."""
     config = config or {}
     kind = config.get("peft_type")
-    if isinstance(kind, str) and kind.upper() not in ("LORA", ""):
+    if isinstance(kind, str) and kind.upper() not in _PEFT_TYPES:
         refuse_families({f"{printable(kind)} (PEFT)": ()})
     for field in ("use_dora", "use_qalora"):
         if config.get(field) is True:

@@ -7,11 +7,12 @@ from lorajax.errors import NamingError
 from lorajax.naming.bases import table_of
 from lorajax.naming.detect import Detection, detect
 from lorajax.naming.dialects import SortedKeys, sort_keys
-from lorajax.naming.families import refuse_families, refuse_peft_type
+from lorajax.naming.families import families_of, refuse_families, refuse_peft_type
 from lorajax.naming.indexed import name_indexed
 from lorajax.naming.shapes import Shape
 from lorajax.naming.spellings import flat, spellings
 from lorajax.naming.strangers import not_a_lora
+from lorajax.naming.superlora import Layout, read_layout
 
 _SGM_BLOCKS = ("input_blocks", "output_blocks", "middle_block")
 
@@ -24,13 +25,15 @@ class Naming:
       base_model: one of `BASE_MODELS`.
       evidence: why this base model, in words.
       format: the trainer's dialect.
-      family: the kind of update (`lora`).
-      modules: canonical module → role (`up`, `down`, `alpha`) → raw key, in the
-        order of the base model's table.
+      family: the kind of update: `lora`, `loha`, `lokr`, several of them joined by
+        `+`, or `superlora`.
+      modules: canonical module → role (`up`, `down`, `alpha`, …) → raw key, in the
+        order of the base model's table; without keys for `superlora`.
       raw_modules: canonical module → the trainer's own name of it.
       unmapped: raw modules that the base model's table does not hold.
       side: raw keys of full weights, biases and embeddings.
       warnings: what a person should know, one line each.
+      layout: how the factors of all modules together make up each, for `superlora`.
     """
 
     base_model: str
@@ -42,6 +45,7 @@ class Naming:
     unmapped: tuple[str, ...] = ()
     side: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    layout: Layout | None = None
 
 
 def resolve(
@@ -64,27 +68,62 @@ def resolve(
     keys = sort_keys(tensors, metadata)
     refuse_families(keys.families)
     refuse_peft_type(peft_config)
-    if not keys.dialects:
+    if not keys.dialects and not keys.joint:
         raise not_a_lora(tensors)
     _refuse_strange_keys(keys)
+    if keys.joint:
+        return _resolve_joint(keys, metadata, peft_config)
     modules, lone_alphas = _apart(keys.modules)
     if "cloneofsimo" in keys.dialects:
         modules = name_indexed(modules, tensors, metadata)
     found = detect(modules, tensors, metadata, peft_config)
     _refuse_strange_alphas(lone_alphas, found.base_model)
-    raw_of = _one_raw_each(found)
-    ordered = sorted(raw_of, key=table_of(found.base_model).positions.__getitem__)
+    raw_of = _raw_in_order(found)
     chosen = set(raw_of.values())
+    named = {name: dict(modules[raw]) for name, raw in raw_of.items()}
+    roles = [role for module in named.values() for role in module]
     return Naming(
         base_model=found.base_model,
         evidence=found.evidence,
         format=max(keys.dialects, key=keys.dialects.__getitem__),
-        family="lora",
-        modules={name: dict(modules[raw_of[name]]) for name in ordered},
-        raw_modules={name: raw_of[name] for name in ordered},
+        family="+".join(families_of(roles)),
+        modules=named,
+        raw_modules=raw_of,
         unmapped=tuple(raw for raw in modules if raw not in chosen),
         side=tuple(keys.side),
         warnings=found.warnings,
+    )
+
+
+def _resolve_joint(
+    keys: SortedKeys,
+    metadata: Mapping[str, str],
+    peft_config: Mapping[str, object] | None,
+) -> Naming:
+    """The same for SuperLoRA, whose metadata list the modules with their shapes."""
+    if keys.modules:
+        raise NamingError(
+            "expected SuperLoRA tensors alone, found factors of single modules beside "
+            f"them: {next(iter(keys.modules))[:80]!r}",
+            "save the two as files of their own",
+        )
+    layout = read_layout(metadata)
+    shapes = {module.name: module.shape for module in layout.modules}
+    weights = {name: {"weight": name} for name in shapes}
+    found = detect(weights, shapes, metadata, peft_config)
+    raw_of = _raw_in_order(found)
+    chosen = set(raw_of.values())
+    return Naming(
+        base_model=found.base_model,
+        evidence=found.evidence,
+        format="superlora",
+        family="superlora",
+        modules={name: {} for name in raw_of},
+        raw_modules=raw_of,
+        unmapped=tuple(raw for raw in shapes if raw not in chosen),
+        side=tuple(keys.side),
+        warnings=found.warnings,
+        layout=layout,
     )
 
 
@@ -116,10 +155,11 @@ def _refuse_strange_alphas(alphas: Mapping[str, str], base_model: str) -> None:
     _refuse_strange_keys(SortedKeys(unknown=strange))
 
 
-def _one_raw_each(found: Detection) -> dict[str, str]:
-    """Canonical → raw module; of two spellings of one module sgm's is dropped.
+def _raw_in_order(found: Detection) -> dict[str, str]:
+    """Canonical → raw module, in the order of the base model's table.
 
-    Some SDXL files carry the same update under diffusers and sgm names.
+    Of two spellings of one module sgm's is dropped: some SDXL files carry the same
+    update under diffusers and sgm names.
     """
     raw_of: dict[str, str] = {}
     for raw, name in found.names.items():
@@ -130,7 +170,8 @@ def _one_raw_each(found: Detection) -> dict[str, str]:
             raise NamingError(
                 f"expected one update for {name}, found {other[:80]!r} and {raw[:80]!r}"
             )
-    return raw_of
+    places = table_of(found.base_model).positions
+    return {name: raw_of[name] for name in sorted(raw_of, key=places.__getitem__)}
 
 
 def _is_sgm(raw: str) -> bool:

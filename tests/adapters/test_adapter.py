@@ -217,12 +217,12 @@ BAD: dict[str, tuple[Tensors, type[LorajaxError], str]] = {
     "ranks": (
         changed(raw(LINEAR, "up"), np.ones((64, 3), np.float32)),
         AdapterError,
-        "found [64, 3] and [4, 64]",
+        "found down [4, 64] and up [64, 3]",
     ),
     "kernel in up": (
         changed(raw(LINEAR, "up"), np.ones((64, 4, 3, 3), np.float32)),
         AdapterError,
-        "found [64, 4, 3, 3]",
+        "up [64, 4, 3, 3]",
     ),
     "table": (
         changed(raw(LINEAR, "up"), np.ones((65, 4), np.float32)),
@@ -242,7 +242,7 @@ BAD: dict[str, tuple[Tensors, type[LorajaxError], str]] = {
     "rank zero": (
         kohya(factors(0, 0, (LINEAR,))),
         AdapterError,
-        "found [64, 0] and [0, 64]",
+        "found down [0, 64] and up [64, 0]",
     ),
     "rank bomb": (
         kohya(factors(5000, 0, (LINEAR,))),

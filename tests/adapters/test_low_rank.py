@@ -6,37 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorajax.adapters import LowRankUpdate, Update, inner, sketch, spectrum
+from lorajax.adapters import DenseUpdate, LowRankUpdate, Update, inner, sketch, spectrum
 from lorajax.errors import AdapterError
-
-
-class DenseUpdate:
-    """The plainest family: ΔW itself, without factors, so that slow paths run."""
-
-    def __init__(self, weight: np.ndarray) -> None:
-        self.weight = weight
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.weight.shape[0], self.weight.shape[1]
-
-    def matmul(self, x: np.ndarray) -> np.ndarray:
-        return self.weight @ x
-
-    def rmatmul(self, x: np.ndarray) -> np.ndarray:
-        return self.weight.T @ x
-
-    def rows(self, start: int, stop: int) -> "DenseUpdate":
-        return DenseUpdate(self.weight[start:stop])
-
-    def squared_norm(self) -> float:
-        return float(np.sum(self.weight**2))
-
-    def factors(self) -> None:
-        return None
-
-    def dense(self) -> np.ndarray:
-        return self.weight
 
 
 @st.composite

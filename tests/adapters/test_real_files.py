@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from lorajax.adapters import inner, read_adapter
-from lorajax.errors import NamingError
 from lorajax.formats import open_tensor_file, scan
+from lorajax.naming import resolve
+from tests.adapters.assertions import assert_behaves
 
 COMMITTED = Path(__file__).parents[1] / "data" / "real"
 REAL = os.environ.get("LORAJAX_REAL_LORAS", "")
@@ -80,14 +81,34 @@ def test_every_real_lora_is_what_its_catalogue_says():
 
 
 @needs_real
-def test_other_families_and_pickles_are_refused_by_name():
+def test_pickles_are_refused():
     found = scan([REAL])
     assert all("unsafe format" in refusal.message for refusal in found.refused)
-    lokr = [path for path in found.files if "lokr" in path.name]
-    for path in lokr:
-        with pytest.raises(NamingError, match=r"found LoKr \(LyCORIS\)"):
-            read_adapter(path)
-    assert len(lokr) == 3 and len(found.files) == 17
+    assert len(found.files) == 17
+
+
+@needs_real
+@pytest.mark.parametrize("rank", [4, 8, 16])
+def test_real_lokr_files_equal_kronecker_products(rank: int):
+    """LyCORIS' own example: every module of Stable Diffusion 1, all matrices pairs."""
+    folder = Path(REAL) / "KohakuBlueleaf+LyCORIS" / "result"
+    file = open_tensor_file(folder / f"smart_falcon_{rank}_lokr.safetensors")
+    adapter = read_adapter(file.path)
+    assert (adapter.family, adapter.base_model) == ("lokr", "sd1")
+    assert len(adapter.updates) == 347 and not adapter.unmapped
+    block = "unet.down_blocks.0.resnets.0"  # this LyCORIS never trained its first block
+    assert adapter.dead == tuple(
+        f"{block}.{layer}" for layer in ("conv1", "time_emb_proj", "conv2")
+    )
+    assert set(adapter.ranks.values()) == {rank}
+    rng = np.random.default_rng(0)
+    naming = resolve({k: i.shape for k, i in file.tensors.items()}, file.metadata)
+    for module in rng.choice(list(adapter.updates), 12, replace=False):
+        roles = naming.modules[module]
+        raw = {role: file.read(key).astype("f8") for role, key in roles.items()}
+        left, right = (raw[f"lokr_w{i}_a"] @ raw[f"lokr_w{i}_b"] for i in (1, 2))
+        weight = np.kron(left, right) * raw["alpha"] / rank
+        assert_behaves(adapter.updates[module], weight, 0)
 
 
 @needs_real

@@ -77,11 +77,15 @@ MEANINGS = {
         "up",
     ),
     "unet:17:up": ("cloneofsimo", "unet:17", "up"),
+    "lora_unet_x.hada_w1_a": ("kohya", "lora_unet_x", "hada_w1_a"),
+    "lora_te_x.hada_t2": ("kohya", "lora_te_x", "hada_t2"),
+    "lora_unet_x.lokr_w2": ("kohya", "lora_unet_x", "lokr_w2"),
+    "lycoris_x.lokr_w1_b": ("kohya", "lycoris_x", "lokr_w1_b"),
+    "base_model.model.x.y.hada_w2_b": ("peft", "x.y", "hada_w2_b"),
+    "base_model.model.x.y.lokr_t2.default": ("peft", "x.y", "lokr_t2"),
+    "diffusion_model.x.y.lokr_w1": ("kohya dotted", "diffusion_model.x.y", "lokr_w1"),
 }
 FAMILIES = {
-    "lora_unet_x.hada_w1_a": "LoHa (LyCORIS)",
-    "lora_unet_x.lokr_w2": "LoKr (LyCORIS)",
-    "lycoris_x.lokr_w1_b": "LoKr (LyCORIS)",
     "oft_unet_x.oft_blocks": "OFT (orthogonal fine-tuning)",
     "base_model.model.x.oft_R.weight": "OFT (orthogonal fine-tuning)",
     "base_model.model.x.boft_s": "BOFT (PEFT)",
@@ -98,7 +102,6 @@ FAMILIES = {
     "base_model.model.x.vera_lambda_b": "VeRA (PEFT)",
     "base_model.model.x.fourierft_spectrum": "FourierFT (PEFT)",
     "base_model.model.x.hra_u": "HRA (PEFT)",
-    "superlora.g0.k1.core": "SuperLoRA",
 }
 SIDE = [
     "base_model.model.classifier.modules_to_save.dense.weight",
@@ -116,7 +119,7 @@ SIDE = [
 @pytest.mark.parametrize("key", MEANINGS)
 def test_every_dialect_is_understood(key: str):
     (reading,) = parse_key(key)
-    assert reading.kind == "lora"
+    assert reading.kind == "factor"
     assert (reading.label, reading.module, reading.role) == MEANINGS[key]
 
 
@@ -124,6 +127,19 @@ def test_every_dialect_is_understood(key: str):
 def test_every_family_is_recognised(key: str):
     (reading,) = parse_key(key)
     assert (reading.kind, reading.label) == ("family", FAMILIES[key])
+
+
+@pytest.mark.parametrize("key", ["superlora.g0.k1.core", "superlora.g12.k0.a3"])
+def test_factors_of_all_modules_together_are_known(key: str):
+    (reading,) = parse_key(key)
+    assert (reading.kind, reading.label) == ("joint", "superlora")
+
+
+@pytest.mark.parametrize(
+    "key", ["superlora.g00.k0.core", "superlora.g٣.k0.a0", "superlora.g0.k0.b1"]
+)
+def test_names_that_only_look_like_them_are_not(key: str):
+    assert not parse_key(key)
 
 
 @pytest.mark.parametrize("key", SIDE)

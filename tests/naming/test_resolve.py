@@ -192,9 +192,9 @@ def peft(module: str) -> Shapes:
 
 
 REFUSED: dict[str, tuple[Shapes, str]] = {
-    "LoKr": (
-        kohya("sd1", ".attn1.to_q") | {"lora_unet_x.lokr_w1": (2, 2)},
-        "found LoKr (LyCORIS), which is recognised but not supported yet",
+    "OFT": (
+        kohya("sd1", ".attn1.to_q") | {"lora_unet_x.oft_blocks": (2, 2, 2)},
+        "found OFT (orthogonal fine-tuning), which is recognised but not supported yet",
     ),
     "DoRA": (kohya("sd1") | {"lora_unet_x.dora_scale": (2, 1)}, "found DoRA, which"),
     "textual inversion": ({"emb_params": (8, 768)}, "found a textual inversion"),
@@ -247,7 +247,7 @@ def test_refusals_name_what_was_found(case: str):
 
 
 CONFIGS = {
-    "LOHA": ({"peft_type": "LOHA"}, "LOHA (PEFT)"),
+    "OFT": ({"peft_type": "OFT"}, "OFT (PEFT)"),
     "DoRA": ({"use_dora": True}, "found DoRA"),
     "PiSSA": ({"init_lora_weights": "pissa_niter_4"}, "started by pissa_niter_4"),
     "lookalike": ({"base_model_name_or_path": "distilgpt2"}, "for distilgpt2"),
