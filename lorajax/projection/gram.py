@@ -2,7 +2,9 @@
 
 With ΔW_i = B_i A_i (scale folded in), ⟨ΔW_i, ΔW_j⟩ = Σ (B_iᵀB_j) ∘ (A_iA_jᵀ): two
 small products instead of two dense updates. Stacking all factors of a module makes the
-whole Gram matrix two matrix products and one sum over blocks of ranks.
+whole Gram matrix two matrix products and one sum over blocks of ranks. Where updates
+have no factors, as most LoKr, and it takes less room, every update is one column
+instead: a factor pair of rank one whose `down` is a 1.
 """
 
 from collections.abc import Sequence
@@ -12,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from lorajax.adapters.adapter import Adapter
-from lorajax.errors import ProjectionError
+from lorajax.adapters.algebra import exact_factors
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Stack:
     """The factors of one module over several LoRAs, side by side.
 
     Attributes:
-      up: columns of all `up` factors.
-      down: rows of all `down` factors.
+      up: columns of all `up` factors, or the flattened updates.
+      down: rows of all `down` factors, or ones.
       starts: where each LoRA's ranks begin.
     """
 
@@ -49,9 +51,19 @@ class CollectionGram:
     live: Bool[np.ndarray, "b n"]
 
 
-def stack(adapters: Sequence[Adapter], module: str) -> Stack:
-    """Stacks one module's factors over LoRAs that all have it."""
-    pairs = [factors(adapter, module) for adapter in adapters]
+def stack(adapters: Sequence[Adapter], module: str, like: Stack | None = None) -> Stack:
+    """Stacks one module's factors over LoRAs that all have it.
+
+    Args:
+      like: a stack of the same module that this one is to be multiplied with.
+    """
+    updates = [adapter.updates[module] for adapter in adapters]
+    pairs = [update.factors() for update in updates]
+    if _flattens(pairs, updates[0].shape, like):
+        columns = [np.asarray(update.dense(), "f4").reshape(-1) for update in updates]
+        ones, starts = np.ones((len(updates), 1), "f4"), np.arange(len(updates))
+        return Stack(np.stack(columns, axis=1), ones, starts.astype(np.int64))
+    pairs = [p or exact_factors(u) for p, u in zip(pairs, updates, strict=True)]
     ranks = [len(down) for _, down in pairs]
     return Stack(
         up=np.concatenate([up for up, _ in pairs], axis=1),
@@ -60,15 +72,19 @@ def stack(adapters: Sequence[Adapter], module: str) -> Stack:
     )
 
 
-def factors(adapter: Adapter, module: str) -> tuple[np.ndarray, np.ndarray]:
-    """`(up, down)` of a live module, their product being the scaled update."""
-    pair = adapter.updates[module].factors()
-    if pair is None:
-        raise ProjectionError(
-            f"{adapter.name}: {module} has no low-rank factors",
-            "use features.projection=sketch_pca for this collection",
-        )
-    return pair
+def _flattens(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray] | None],
+    shape: tuple[int, int],
+    like: Stack | None,
+) -> bool:
+    """Whether updates are stacked flat: as `like` is, or some have no factors."""
+    out, in_ = shape
+    if like is not None:
+        return like.up.shape[0] == out * in_
+    if all(pair is not None for pair in pairs):
+        return False
+    ranks = sum(min(shape) if pair is None else len(pair[1]) for pair in pairs)
+    return ranks * (out + in_) > len(pairs) * out * in_
 
 
 def cross_gram(a: Stack, b: Stack) -> Float[np.ndarray, "a b"]:

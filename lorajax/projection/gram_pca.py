@@ -32,7 +32,7 @@ class GramBasis(Basis):
     pcas: tuple[DualPCA, ...]
 
     def module_scores(self, adapter: Adapter, n: int) -> np.ndarray:
-        query = stack([adapter], self.facts.modules[n])
+        query = stack([adapter], self.facts.modules[n], self.stacks[n])
         return self.pcas[n].transform(cross_gram(query, self.stacks[n]))[0]
 
     @property

@@ -16,7 +16,7 @@ from lorajax.adapters.adapter import Adapter
 from lorajax.adapters.delta_weight import delta_weight
 from lorajax.projection.basis import Basis, BasisFacts
 from lorajax.projection.features import Features
-from lorajax.projection.gram import factors, live_modules
+from lorajax.projection.gram import live_modules
 from lorajax.projection.gram_pca import fit_members
 from lorajax.projection.sketch import Sketches, sketch_module
 
@@ -80,8 +80,10 @@ class LinearBasis(Basis):
 
 def flattened_update(adapter: Adapter, module: str) -> Float[np.ndarray, " d"]:
     """The dense update of a module, flattened: the paper's first step."""
-    up, down = factors(adapter, module)
-    return np.asarray(delta_weight(up, down, 1.0)).reshape(-1)
+    update = adapter.updates[module]
+    if pair := update.factors():
+        return np.asarray(delta_weight(*pair, 1.0)).reshape(-1)
+    return np.asarray(update.dense(), "f4").reshape(-1)
 
 
 class PreparedSketch:

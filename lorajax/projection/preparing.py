@@ -4,6 +4,7 @@ Each projection keeps of a LoRA only what it needs: `gram_pca` and `incremental_
 the LoRA itself, `sketch_pca` its sketch.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -56,11 +57,13 @@ def keeper(settings: FeatureSettings) -> Callable[[Adapter], Any]:
 
 
 def factor_megabytes(adapter: Adapter) -> float:
-    """What the factors of a LoRA take in a basis: float32, rank × (in + out)."""
-    numbers = sum(
-        adapter.ranks[module] * sum(update.shape)
-        for module, update in adapter.updates.items()
-    )
+    """What a LoRA takes in a basis: float32 factors, or updates that have none."""
+    numbers = 0
+    for update in adapter.updates.values():
+        pair = update.factors()
+        numbers += (
+            math.prod(update.shape) if pair is None else sum(f.size for f in pair)
+        )
     return numbers * 4 / 2**20
 
 
