@@ -39,23 +39,29 @@ def build_single(
     scaling = PeftScaling(file.peft_config) if file.peft_config else None
     updates: dict[str, FileUpdate] = {}
     for module, roles in naming.modules.items():
-        family = family_of(module, roles)
+        family = FAMILIES[family_of(module, roles)]
         own = {role: arrays[key] for role, key in roles.items()}
-        ranks = FAMILIES[family].ranks(factor_shapes(file, roles))
-        if "alpha" in own:
-            # Two whole matrices (LoKr) have no rank that alpha could be divided by.
-            alpha = float(own["alpha"].item())
-            scale = alpha_scale(alpha, ranks[0]) if ranks else 1.0
-        elif scaling:
-            raw = naming.raw_modules[module]
-            if family == "loha" and "hada_t1" not in own:
-                scale = scaling.hadamard_scale(raw, ranks[0], ranks[1])
-            else:
-                scale = scaling.scale(raw, ranks[0] if ranks else None)
-        else:
-            scale = 1.0
-        updates[module] = FAMILIES[family].build(own, scale)
+        ranks = family.ranks(factor_shapes(file, roles))
+        scale = _scale(own, ranks, scaling, naming.raw_modules[module])
+        updates[module] = family.build(own, scale)
     return updates
+
+
+def _scale(
+    own: Mapping[str, Float[np.ndarray, "..."]],
+    ranks: tuple[int, ...],
+    scaling: PeftScaling | None,
+    raw_module: str,
+) -> float:
+    """A module's scale; without ranks its matrices are whole (LoKr)."""
+    if "alpha" in own:
+        # LyCORIS writes an alpha also for whole matrices, and does not use it.
+        return alpha_scale(float(own["alpha"].item()), ranks[0]) if ranks else 1.0
+    if not scaling:
+        return 1.0
+    if "hada_w1_a" in own and "hada_t1" not in own:
+        return scaling.hadamard_scale(raw_module, ranks[0], ranks[1])
+    return scaling.scale(raw_module, ranks[0] if ranks else None)
 
 
 def single_ranks(file: TensorFile, naming: Naming) -> dict[str, int]:
