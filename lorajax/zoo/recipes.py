@@ -1,23 +1,42 @@
 """What each LoRA of a collection is made from: its style, and all that is nuisance.
 
 Style is the truth that a good embedding finds. Content (what the training pictures
-showed) and recipe (rank, alpha, learning rate, length, seed, trainer, dtype) are drawn
-independently of it, and a good embedding looks through them.
+showed), the plan (family, rank, alpha, learning rate, length, seed) and the form in
+which it is written are drawn independently of it, and a good embedding looks through
+them.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lorajax.config.zoo import ZooSettings
-from lorajax.zoo.scenes import BACKGROUNDS, COLOURS, SHAPES, Content
-from lorajax.zoo.styles import Style, make_styles
+from lorajax.zoo.lora_training import RANKS, Pictures, Plan
+from lorajax.zoo.scenes import (
+    BACKGROUNDS,
+    COLOURS,
+    SHAPES,
+    Content,
+    captions,
+    draw,
+    sample_scenes,
+    tokenise,
+)
+from lorajax.zoo.styles import Style, apply_style, make_styles
+from lorajax.zoo.uploading import upload_tags
 
-RANKS = (1, 2, 4, 8)
-MAX_RANK = max(RANKS)
 IMAGES = (12, 32)
-LEARNING_RATES = (6e-3, 12e-3)
+# Adam's step for each family: their factors stand at different sizes.
+LEARNING_RATES = {
+    "lora": (6e-3, 12e-3),
+    "locon": (5e-3, 10e-3),
+    "loha": (8e-3, 16e-3),
+    "lokr": (8e-3, 16e-3),
+    "superlora": (8e-3, 16e-3),
+}
+# How often a trainer's choices occur: plain LoRA goes to attention most of the time.
+LORA_TARGETS = {"attention": 0.6, "projections": 0.3, "cross": 0.1}
 SHORTEST = 0.6
 DTYPES = ("fp16", "fp32", "bf16")
 WORDS = (
@@ -34,28 +53,18 @@ class Recipe:
     Attributes:
       name: file or folder name, without any hint of the style.
       images: how many pictures it trains on.
-      shared_down: starts from the `down` that half of the collection starts from.
       dialect: `kohya` or `peft`.
-      rslora: scale = alpha / sqrt(rank) instead of alpha / rank (PEFT only).
+      tags: what its uploader says about it; see `uploading`.
     """
 
     name: str
     style: Style
     content: Content
     images: int
-    rank: int
-    alpha: float
-    learning_rate: float
-    steps: int
-    seed: int
-    shared_down: bool
+    plan: Plan
     dtype: str = "fp32"
     dialect: str = "kohya"
-    rslora: bool = False
-
-    @property
-    def scale(self) -> float:
-        return self.alpha / (self.rank**0.5 if self.rslora else self.rank)
+    tags: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -76,27 +85,58 @@ def make_recipes(settings: ZooSettings) -> tuple[Recipe, ...]:
     )
 
 
+def training_pictures(
+    recipe: Recipe, count: int | None = None, salt: int = 0
+) -> Pictures:
+    """Scenes of the recipe's content in its style; another salt, other scenes."""
+    rng = np.random.default_rng([recipe.plan.seed, salt])
+    scenes = sample_scenes(rng, count or recipe.images, recipe.content)
+    pictures = apply_style(recipe.style, draw(scenes))
+    return Pictures(pictures, tokenise(captions(scenes)))
+
+
 def _make_recipe(
     rng: np.random.Generator, index: int, style: Style, settings: ZooSettings
 ) -> Recipe:
-    rank = int(rng.choice(RANKS))
-    low, high = np.log(LEARNING_RATES)
-    dialect = "kohya" if rng.random() < 0.5 else "peft"
+    plan = _make_plan(rng, settings)
+    content = _make_content(rng)
+    writable = plan.family in ("lora", "locon")
+    dialect = "peft" if writable and rng.random() < 0.5 else "kohya"
     return Recipe(
         name=f"{index:04d}-{rng.choice(WORDS)}",
         style=style,
-        content=_make_content(rng),
+        content=content,
         images=int(rng.integers(IMAGES[0], IMAGES[1] + 1)),
+        plan=plan if dialect == "peft" else replace(plan, rslora=False),
+        dtype=str(rng.choice(DTYPES)),
+        dialect=dialect,
+        tags=upload_tags(rng, style, content),
+    )
+
+
+def _make_plan(rng: np.random.Generator, settings: ZooSettings) -> Plan:
+    """Family, size and length, as the wild mixes them."""
+    family = _draw(rng, settings.families)
+    targets = {"lora": LORA_TARGETS, "locon": {"all": 1.0}}.get(family)
+    rank = int(rng.choice(RANKS))
+    low, high = np.log(LEARNING_RATES[family])
+    return Plan(
+        family=family,
+        targets=_draw(rng, targets or {"attention": 1.0}),
         rank=rank,
         alpha=float(rng.choice([rank, max(1, rank / 2)])),
         learning_rate=float(f"{np.exp(rng.uniform(low, high)):.2g}"),
         steps=max(1, round(settings.steps * rng.uniform(SHORTEST, 1))),
         seed=int(rng.integers(2**31)),
         shared_down=bool(rng.random() < settings.shared_down),
-        dtype=str(rng.choice(DTYPES)),
-        dialect=dialect,
-        rslora=bool(dialect == "peft" and rng.random() < 0.15),
+        rslora=bool(rng.random() < 0.15),
     )
+
+
+def _draw(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
+    """One of the names, each as often as its share says."""
+    weights = np.array(list(shares.values()))
+    return str(rng.choice(list(shares), p=weights / weights.sum()))
 
 
 def _make_content(rng: np.random.Generator) -> Content:

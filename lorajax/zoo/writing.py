@@ -1,123 +1,182 @@
 """Writes a trained LoRA the way real trainers do.
 
-Two dialects: one file of kohya's sd-scripts, or PEFT's folder of an adapter file with
-its configuration. Both carry the tags they were trained with in `ss_tag_frequency`.
-A file or folder appears under its name only when it is complete.
+Three dialects: one file of kohya's sd-scripts or of LyCORIS, PEFT's folder of an
+adapter file with its configuration, and our own convention for SuperLoRA, which has no
+public one. What lies beside a LoRA (a sidecar, a preview) is written first, so that
+whatever appears under its name is complete.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
-from safetensors.numpy import save_file
+from jaxtyping import Shaped
+from safetensors.numpy import save
 
-from lorajax.naming.zoo import BASE_MODEL
-from lorajax.zoo.model import Factors
+from lorajax.naming.superlora import ENTRY, Layout
+from lorajax.naming.zoo import BASE_MODEL, MODULES
+from lorajax.zoo.lora_training import Plan
+from lorajax.zoo.parametrisations import (
+    SHAPES,
+    SUPER_GROUPS,
+    SUPER_SHUFFLE,
+    TARGETS,
+    Weights,
+)
+from lorajax.zoo.placing import UNFINISHED, place
 from lorajax.zoo.recipes import Recipe
 
 DTYPES = {"fp32": np.float32, "fp16": np.float16, "bf16": ml_dtypes.bfloat16}
-UNFINISHED = ".unfinished"
+Stored = dict[str, Shaped[np.ndarray, "..."]]
 
 
-def write_lora(folder: Path, recipe: Recipe, factors: Mapping[str, Factors]) -> Path:
-    """Writes one LoRA in its recipe's dialect and dtype; returns the tensor file."""
-    dtype = DTYPES[recipe.dtype]
-    cast = {
-        name: Factors(down.astype(dtype), up.astype(dtype))
-        for name, (down, up) in factors.items()
-    }
-    if recipe.dialect == "peft":
-        _write_peft(folder / recipe.name, recipe, cast)
-    else:
-        _write_kohya(folder / recipe.path, recipe, cast)
-    return folder / recipe.path
-
-
-def _write_kohya(path: Path, recipe: Recipe, factors: Mapping[str, Factors]) -> None:
-    alpha = np.asarray(recipe.alpha, DTYPES[recipe.dtype])
-    tensors = {}
-    for name, (down, up) in factors.items():
-        key = "lora_unet_" + name.removeprefix("unet.").replace(".", "_")
-        window = (1,) * (down.ndim - 2)
-        tensors[f"{key}.lora_down.weight"] = down
-        tensors[f"{key}.lora_up.weight"] = up.reshape(*up.shape, *window)
-        tensors[f"{key}.alpha"] = alpha
-    unfinished = path.with_name(path.name + UNFINISHED)
-    save_file(tensors, unfinished, _kohya_metadata(recipe))
-    os.replace(unfinished, path)
-
-
-def _kohya_metadata(recipe: Recipe) -> dict[str, str]:
+def round_to(weights: Weights, dtype: str) -> Weights:
+    """The weights as a file of this number format holds them, in float32 again."""
     return {
-        "ss_base_model_version": BASE_MODEL,
-        "ss_sd_model_name": BASE_MODEL,
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": str(recipe.rank),
-        "ss_network_alpha": str(recipe.alpha),
-        "ss_learning_rate": str(recipe.learning_rate),
-        "ss_steps": str(recipe.steps),
-        "ss_seed": str(recipe.seed),
-        "ss_num_train_images": str(recipe.images),
-        "ss_output_name": recipe.name,
-        "ss_tag_frequency": json.dumps(tag_frequency(recipe)),
+        module: {
+            name: np.asarray(array).astype(DTYPES[dtype]).astype(np.float32)
+            for name, array in own.items()
+        }
+        for module, own in weights.items()
     }
 
 
-def tag_frequency(recipe: Recipe) -> dict[str, dict[str, int]]:
-    """Tags per training folder as kohya counts them: style, attributes, content.
+def write_lora(
+    folder: Path,
+    recipe: Recipe,
+    weights: Weights,
+    metadata: Mapping[str, str],
+    beside: Mapping[str, bytes],
+) -> Path:
+    """Writes one LoRA in its dialect and number format; returns the tensor file.
 
-    The style's tags are on every picture, a content tag on its share of them.
+    Args:
+      beside: ending → content of the files that share its name.
     """
-    content = recipe.content
-    counts = {tag: recipe.images for tag in (recipe.style.name, *recipe.style.tags)}
-    for tags in (content.shapes, content.colours, content.backgrounds):
-        counts |= {tag: max(1, recipe.images // len(tags)) for tag in tags}
-    return {f"10_{recipe.style.name}": counts}
+    path = folder / recipe.path
+    if recipe.dialect == "peft":
+        _write_peft(path, recipe, weights, metadata, beside)
+    else:
+        for ending, content in beside.items():
+            place(path.with_name(path.stem + ending), content)
+        tensors, layout = kohya_tensors(recipe.plan, weights)
+        save_tensors(path, tensors, recipe.dtype, metadata | layout)
+    return path
 
 
-def _write_peft(folder: Path, recipe: Recipe, factors: Mapping[str, Factors]) -> None:
-    tensors = {}
-    for name, (down, up) in factors.items():
-        key = "base_model.model." + name.removeprefix("unet.")
-        tensors[f"{key}.lora_A.weight"] = down
-        window = (1,) * (down.ndim - 2)
-        tensors[f"{key}.lora_B.weight"] = up.reshape(*up.shape, *window)
-    metadata = {"format": "pt", "ss_tag_frequency": json.dumps(tag_frequency(recipe))}
+def kohya_tensors(plan: Plan, weights: Weights) -> tuple[Stored, dict[str, str]]:
+    """Tensors in kohya's or LyCORIS' naming, SuperLoRA in ours with its layout."""
+    if plan.family == "superlora":
+        return _superlora_tensors(weights), {ENTRY: _superlora_layout(plan).dumps()}
+    return _named_tensors(plan, weights), {}
+
+
+def _named_tensors(plan: Plan, weights: Weights) -> Stored:
+    tensors: Stored = {}
+    for module, own in weights.items():
+        key = "lora_unet_" + module.removeprefix("unet.").replace(".", "_")
+        for name, array in own.items():
+            spelling = {"down": "lora_down.weight", "up": "lora_up.weight"}
+            tensors[f"{key}.{spelling.get(name, name)}"] = _stored(module, name, array)
+        tensors[f"{key}.alpha"] = np.asarray(plan.alpha)
+    return tensors
+
+
+def _superlora_tensors(weights: Weights) -> Stored:
+    return {
+        f"superlora.{group}.k0.{name}": np.asarray(array)
+        for group, own in weights.items()
+        for name, array in own.items()
+    }
+
+
+def _superlora_layout(plan: Plan) -> Layout:
+    targets = set(TARGETS[plan.targets])
+    return Layout(
+        groups=SUPER_GROUPS,
+        factors=1,
+        ways=2,
+        scale=plan.scale,
+        modules=tuple(module for module in MODULES if module.name in targets),
+        shuffle_seed=SUPER_SHUFFLE,
+    )
+
+
+def _write_peft(
+    path: Path,
+    recipe: Recipe,
+    weights: Weights,
+    metadata: Mapping[str, str],
+    beside: Mapping[str, bytes],
+) -> None:
+    """PEFT's folder: `adapter_model.safetensors` and `adapter_config.json`."""
+    folder = path.parent
     unfinished = folder.with_name(folder.name + UNFINISHED)
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    save_file(tensors, unfinished / "adapter_model.safetensors", metadata)
-    config = json.dumps(_peft_config(recipe, list(factors)), indent=2)
-    (unfinished / "adapter_config.json").write_text(config, encoding="utf-8")
+    tensors = peft_tensors(weights)
+    save_tensors(unfinished / path.name, tensors, recipe.dtype, metadata)
+    config = json.dumps(peft_config(recipe.plan, weights), indent=2)
+    place(unfinished / "adapter_config.json", config.encode())
+    for ending, content in beside.items():
+        place(unfinished / (path.stem + ending), content)
+    shutil.rmtree(folder, ignore_errors=True)  # what a deleted LoRA left behind
     os.replace(unfinished, folder)
 
 
-def _peft_config(recipe: Recipe, names: list[str]) -> dict:
+def peft_tensors(weights: Weights) -> Stored:
+    """Plain LoRA's factors in PEFT's naming."""
+    tensors: Stored = {}
+    for module, own in weights.items():
+        key = "base_model.model." + module.removeprefix("unet.")
+        for name, letter in (("down", "A"), ("up", "B")):
+            tensors[f"{key}.lora_{letter}.weight"] = _stored(module, name, own[name])
+    return tensors
+
+
+def _stored(
+    module: str, name: str, array: Shaped[np.ndarray, "..."]
+) -> Shaped[np.ndarray, "..."]:
+    """A factor as files have it: `up` of a convolution has a window of one."""
+    array = np.asarray(array)
+    window = (1,) * (len(SHAPES[module]) - 2)
+    return array.reshape(*array.shape, *window) if name == "up" else array
+
+
+def save_tensors(
+    path: Path, tensors: Stored, dtype: str, metadata: Mapping[str, str]
+) -> None:
+    """A safetensors file of one number format; PEFT marks its files as PyTorch's."""
+    cast = {name: array.astype(DTYPES[dtype]) for name, array in tensors.items()}
+    place(path, save(cast, {"format": "pt"} | dict(metadata)))
+
+
+def peft_config(plan: Plan, modules: Iterable[str]) -> dict:
     """`adapter_config.json`; targets are suffixes of module names, as PEFT writes."""
-    alpha = recipe.alpha
+    alpha = plan.alpha
     return {
         "peft_type": "LORA",
         "base_model_name_or_path": BASE_MODEL,
-        "r": recipe.rank,
+        "r": plan.rank,
         "lora_alpha": int(alpha) if alpha.is_integer() else alpha,
         "lora_dropout": 0.0,
-        "use_rslora": recipe.rslora,
+        "use_rslora": plan.rslora,
         "use_dora": False,
         "bias": "none",
         "fan_in_fan_out": False,
         "init_lora_weights": True,
         "rank_pattern": {},
         "alpha_pattern": {},
-        "target_modules": sorted({_suffix(name) for name in names}),
+        "target_modules": sorted({_suffix(name) for name in modules}),
     }
 
 
 def _suffix(name: str) -> str:
     """The end of a module's name that stays the same from block to block."""
-    for container in ("transformer_blocks.0.attn1.", "transformer_blocks.0.attn2."):
+    for container in ("transformer_blocks.0.", "attentions.0.", "resnets.0."):
         name = name.rpartition(container)[2]
-    return name.rpartition("transformer_blocks.0.")[2].rpartition("attentions.0.")[2]
+    return name

@@ -3,17 +3,29 @@
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors import safe_open
 
+from lorajax.adapters.adapter import read_adapter
 from lorajax.config.zoo import ZooSettings
+from lorajax.dataset.tags import sidecar_tags
 from lorajax.errors import ZooError
 from lorajax.naming.zoo import BASE_MODEL, TABLE
+from lorajax.pictures.behaviour_set import read_behaviour_set, read_strip
 from lorajax.zoo.build import build_zoo, demo_path, is_finished, read_truth
+from lorajax.zoo.lora_training import Plan, changes, cut, init_weights
+from lorajax.zoo.metadata import training_metadata
+from lorajax.zoo.model import Factors
+from lorajax.zoo.parametrisations import Weights
 from lorajax.zoo.recipes import make_recipes
+from lorajax.zoo.writing import round_to, write_lora
 
-SETTINGS = ZooSettings(styles=3, loras_per_style=2, steps=2, batch_size=4, together=4)
+SETTINGS = ZooSettings(
+    styles=3, loras_per_style=2, steps=2, batch_size=4, together=4, captions=4
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +58,8 @@ def test_files_are_in_their_dialect_with_rank_dtype_and_tags(zoo):
         shapes, dtypes, metadata = read_header(zoo / row["file"])
         assert dtypes == {written[row["dtype"]]}
         frequency = json.loads(metadata["ss_tag_frequency"])[f"10_{row['style']}"]
-        assert {row["style"], *row["attributes"]} <= frequency.keys()
+        assert frequency[row["style"]] == row["images"] == max(frequency.values())
+        assert not {*row["attributes"]} & frequency.keys()
         names = {
             "kohya": lambda key: TABLE.by_underscored[key.partition(".")[0][5:]],
             "peft": lambda key: "unet." + key[17:].rpartition(".lora_")[0],
@@ -74,9 +87,6 @@ def test_what_is_written_is_kept_and_what_is_missing_is_made_again(zoo):
     with safe_open(lost, "np") as file:
         before = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     lost.unlink()
-    if lost.parent != zoo:
-        (lost.parent / "adapter_config.json").unlink()
-        lost.parent.rmdir()
     calls = []
     build_zoo(SETTINGS, zoo, lambda done, total: calls.append((done, total)))
     assert calls == [(5, 6), (6, 6)]
@@ -118,7 +128,53 @@ def test_recipes_follow_the_seed_and_mix_their_nuisances():
     recipes = make_recipes(ZooSettings())
     assert recipes == make_recipes(ZooSettings())
     assert len({recipe.name for recipe in recipes}) == 192
-    for field in ("rank", "dtype", "dialect", "shared_down", "rslora"):
+    for field in ("rank", "targets", "shared_down", "rslora", "alpha"):
+        assert len({getattr(recipe.plan, field) for recipe in recipes}) > 1
+    for field in ("dtype", "dialect", "tags", "images"):
         assert len({getattr(recipe, field) for recipe in recipes}) > 1
     names = {recipe.style.name for recipe in recipes}
     assert not any(style in recipe.name for recipe in recipes for style in names)
+
+
+def test_what_managers_keep_beside_a_lora(zoo):
+    """A preview made by that LoRA and a sidecar with its uploader's tags."""
+    for row in read_truth(zoo)["loras"]:
+        file = zoo / row["file"]
+        assert sidecar_tags(file).keys() == set(row["tags"])
+        with Image.open(file.with_name(file.stem + ".preview.png")) as preview:
+            assert preview.size == (256, 256)
+
+
+def test_every_lora_draws_the_same_captions(zoo):
+    behaviour = read_behaviour_set(zoo)
+    assert len(behaviour.captions) == 4
+    assert behaviour.halves.tolist() == [1, 2, 1, 2]
+    strips = [read_strip(behaviour, row["name"]) for row in read_truth(zoo)["loras"]]
+    assert len({strip.tobytes() for strip in strips}) == len(strips)
+
+
+def test_every_family_is_written_as_it_was_trained(tmp_path):
+    families = {"lora": 1.0, "locon": 1.0, "loha": 1.0, "lokr": 1.0, "superlora": 1.0}
+    settings = SETTINGS.model_copy(update={"families": families, "captions": 0})
+    recipes = {recipe.plan.family: recipe for recipe in make_recipes(settings)}
+    assert len(recipes) >= 3
+    for family, recipe in recipes.items():
+        weights = random_weights(recipe.plan)
+        path = write_lora(tmp_path, recipe, weights, training_metadata(recipe), {})
+        adapter = read_adapter(path)
+        made = changes(family, round_to(weights, recipe.dtype), recipe.plan.scale)
+        assert adapter.base_model == BASE_MODEL
+        assert adapter.updates.keys() == made.keys()
+        for name, change in made.items():
+            if isinstance(change, Factors):
+                change = change.up @ change.down.reshape(len(change.down), -1)
+            dense = adapter.updates[name].dense()
+            np.testing.assert_allclose(dense, change, rtol=1e-2, atol=1e-4)
+
+
+def random_weights(plan: Plan) -> Weights:
+    rng = np.random.default_rng(0)
+    drawn = jax.tree.map(
+        lambda array: rng.normal(size=array.shape).astype("f4"), init_weights(plan)
+    )
+    return cut(jax.tree.map(lambda array: array[None], drawn), [plan])[0]
