@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from lorajax.cli import zoo_report
+from lorajax.cli import zoo_lora, zoo_report
 from lorajax.cli.output import failing_politely, print_json, say, showing_progress
 
 app = typer.Typer(
     help="Collections of really trained LoRAs with known truth.", no_args_is_help=True
 )
+zoo_lora.register(app)
 zoo_report.register(app)
 
 

@@ -17,22 +17,24 @@ class StopRequest:
     """Asked after every small piece of work; a second Ctrl-C ends at once.
 
     A stop file from before this process was meant for another one and is removed; one
-    that was written while this process was starting counts.
+    that was written while this process was starting counts. Work without a folder of
+    its own hears signals alone.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / STOP_FILE
+    def __init__(self, folder: Path | None) -> None:
+        self._file = folder / STOP_FILE if folder else None
         self._asked = False
         born = psutil.Process().create_time()
-        if self._file.exists() and self._file.stat().st_mtime < born:
+        if self._file and self._file.exists() and self._file.stat().st_mtime < born:
             self._file.unlink()
 
     def __call__(self) -> bool:
-        return self._asked or self._file.exists()
+        return self._asked or (self._file is not None and self._file.exists())
 
     def clear(self) -> None:
         """The request was heard: the next process must not obey it again."""
-        self._file.unlink(missing_ok=True)
+        if self._file:
+            self._file.unlink(missing_ok=True)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The signal handler."""
@@ -42,7 +44,7 @@ class StopRequest:
 
 
 @contextmanager
-def listening(folder: Path) -> Iterator[StopRequest]:
+def listening(folder: Path | None = None) -> Iterator[StopRequest]:
     """Turns signals into a polite request while the body runs.
 
     Signals reach the main thread only; elsewhere the stop file is the way.
