@@ -70,7 +70,7 @@ def make_adapter() -> MakeAdapter:
 @pytest.fixture(scope="session")
 def tiny_job(tmp_path_factory: pytest.TempPathFactory) -> JobSettings:
     """`configs/tiny.yaml` over LoRAs that are really trained, once for all tests."""
-    from lorajax.zoo.build import build_zoo
+    from lorajax.zoo.collection.build import build_zoo
 
     folder = tmp_path_factory.mktemp("zoo")
     job = load_job(CONFIGS / "tiny.yaml", [f"collection.path={folder}"])

@@ -17,7 +17,12 @@ zoo_report.register(app)
 
 @app.command()
 def build(
-    config: Annotated[Path, typer.Argument(help="A YAML file with a zoo section.")],
+    config: Annotated[
+        Path,
+        typer.Argument(
+            help="demo, bench, paper, scale, or a YAML file with a zoo section."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY.SUB=VALUE]...")

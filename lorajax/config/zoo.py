@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lorajax.config.section import Section
 
@@ -11,8 +11,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Family = Literal["lora", "locon", "loha", "lokr", "superlora"]
 
 
+def _has_share(families: dict[str, float]) -> dict[str, float]:
+    if sum(families.values()) <= 0:
+        raise ValueError("at least one family must have a share above zero")
+    return families
+
+
 class ZooBaseSettings(Section):
-    """How the zoo's own base model was trained (`python -m lorajax.zoo.base_training`).
+    """How the zoo's own base model was trained (`python -m lorajax.zoo.base.training`).
 
     Attributes:
       scenes: pictures drawn in advance and drawn from with replacement.
@@ -54,7 +60,9 @@ class ZooSettings(Section):
 
     styles: Annotated[int, Field(ge=1, le=5000)] = 48
     loras_per_style: Annotated[int, Field(ge=1, le=1000)] = 4
-    families: dict[Family, Share] = {"lora": 1.0}
+    families: Annotated[dict[Family, Share], AfterValidator(_has_share)] = Field(
+        default_factory=lambda: {"lora": 1.0}
+    )
     steps: Positive = 100
     batch_size: Positive = 4
     together: Annotated[int, Field(ge=1, le=256)] = 16

@@ -2,7 +2,7 @@
 
 The model is laid out as a U-Net in the diffusers manner: three stages, each a
 residual block of 3x3 convolutions and a Transformer block that reads the caption.
-The table below is the truth for both sides: `lorajax.zoo.model` builds its weights
+The table below is the truth for both sides: `lorajax.zoo.base.model` builds its weights
 from it, and a LoRA's keys are looked up in it. Its order gives the positions.
 """
 

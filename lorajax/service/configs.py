@@ -13,6 +13,14 @@ def shipped(package: Path) -> Path:
 
 
 SHIPPED = shipped(Path(lorajax.__path__[0]))
+# The folder of recipes of the zoo, which `zoo build` also takes by name.
+PRESETS = "zoo"
+
+
+def preset(config: Path) -> Path:
+    """A file as it is; the name of a shipped recipe of the zoo as its file."""
+    named = SHIPPED / PRESETS / f"{config}.yaml"
+    return named if not config.exists() and named.is_file() else config
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,8 @@ def find_configs(*folders: Path) -> list[ConfigChoice]:
     found: dict[str, ConfigChoice] = {}
     for folder in filter(Path.is_dir, places):
         for path in sorted(folder.rglob("*.yaml")):
+            if PRESETS in path.relative_to(folder).parts[:-1]:
+                continue  # a collection's recipe, not a run's
             name = path.relative_to(folder).with_suffix("").as_posix()
             found.setdefault(name, ConfigChoice(path, name, _summary(path)))
     return sorted(found.values(), key=lambda choice: _rank(choice.name))

@@ -59,14 +59,14 @@ def run_demo(config: Path, overrides: Sequence[str], on_progress: OnProgress) ->
 
 def _collection(config: Path, overrides: Sequence[str]) -> Path:
     from lorajax.config import load_job
-    from lorajax.zoo.build import demo_path
+    from lorajax.zoo.collection.build import demo_path
 
     return demo_path(load_job(config, overrides).zoo)
 
 
 def _truth(collection: Path) -> dict[str, Truth]:
     from lorajax.formats.scan import lora_name
-    from lorajax.zoo.build import read_truth
+    from lorajax.zoo.collection.build import read_truth
 
     loras = read_truth(collection)["loras"]
     return {

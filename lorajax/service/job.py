@@ -14,7 +14,7 @@ from lorajax.projection.preparing import Prepared, keeper, prepare
 from lorajax.service.progress import OnProgress, Progress
 from lorajax.training.fit import Stopped
 from lorajax.training.run_dir import RunDir, write_json
-from lorajax.zoo.build import build_zoo, demo_path
+from lorajax.zoo.collection.build import build_zoo, demo_path
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lorajax.service.compute import prepare_jax
+from lorajax.service.compute import keep_freed_memory, prepare_jax
+from lorajax.service.configs import preset
 from lorajax.service.progress import OnProgress, Progress
 
 
@@ -16,10 +17,11 @@ def build(
 ) -> int:
     """Trains the collection of a configuration's zoo section; returns its size."""
     prepare_jax()
+    keep_freed_memory()
     from lorajax.config import load_job
-    from lorajax.zoo.build import build_zoo
+    from lorajax.zoo.collection.build import build_zoo
 
-    settings = load_job(config, overrides).zoo
+    settings = load_job(preset(config), overrides).zoo
     build_zoo(
         settings,
         out,
@@ -39,12 +41,12 @@ def report(
       sheet: where the sheet goes; None for `sheet.png` in the folder.
 
     Returns:
-      The fields of `lorajax.zoo.report.report`, and `sheet`: where it was written, None
-      for a collection without pictures.
+      The fields of `lorajax.zoo.benchmark.report.report`, and `sheet`: where it was
+      written, None for a collection without pictures.
     """
     prepare_jax()
-    from lorajax.zoo.report import report as measure
-    from lorajax.zoo.style_sheet import style_sheet
+    from lorajax.zoo.benchmark.report import report as measure
+    from lorajax.zoo.sheets.style_sheet import style_sheet
 
     facts = measure(folder, lambda *event: on_progress(Progress(*event)))
     if facts["split_half"]["noise"] is None:

@@ -14,8 +14,8 @@ from lorajax.service.stopping import listening
 if TYPE_CHECKING:
     import numpy as np
 
-    from lorajax.zoo.lora_training import Plan
-    from lorajax.zoo.parametrisations import Weights
+    from lorajax.zoo.lora.parametrisations import Weights
+    from lorajax.zoo.lora.training import Plan
 
 Family = Literal["lora", "locon", "loha", "lokr", "superlora"]
 Targets = Literal["attention", "projections", "cross", "all"]
@@ -87,12 +87,12 @@ def train_lora(
     """
     prepare_jax()
     from lorajax.formats.text import clean
-    from lorajax.zoo.base import load_base
-    from lorajax.zoo.kept_training import Order
-    from lorajax.zoo.own_lora import Place, Told, check_place, write_own
-    from lorajax.zoo.own_pictures import read_own_pictures
-    from lorajax.zoo.single_training import train_one
-    from lorajax.zoo.words import trigger_lines, unread_lines
+    from lorajax.zoo.base.shipped import load_base
+    from lorajax.zoo.base.words import trigger_lines, unread_lines
+    from lorajax.zoo.own.kept_training import Order
+    from lorajax.zoo.own.lora import Place, Told, check_place, write_own
+    from lorajax.zoo.own.pictures import read_own_pictures
+    from lorajax.zoo.own.single_training import train_one
 
     began = time.monotonic()
     plan, spot = _plan(options), Place(out, options.dialect)
@@ -147,8 +147,8 @@ def train_lora(
 def _plan(options: LoraOptions) -> "Plan":
     """The options with the family's own defaults."""
     from lorajax.errors import ZooError
-    from lorajax.zoo.lora_training import WHOLE, Plan
-    from lorajax.zoo.recipes import LEARNING_RATES
+    from lorajax.zoo.collection.recipes import LEARNING_RATES
+    from lorajax.zoo.lora.training import WHOLE, Plan
 
     family = options.family
     targets = options.targets or ("all" if family == "locon" else "attention")
@@ -207,8 +207,8 @@ def _rounded(weights: "Weights", dtype: str) -> "Weights":
     """What the file will hold, which the preview is drawn with."""
     import numpy as np
 
-    from lorajax.zoo.own_lora import check_written
-    from lorajax.zoo.writing import round_to
+    from lorajax.zoo.lora.writing import round_to
+    from lorajax.zoo.own.lora import check_written
 
     with np.errstate(over="ignore"):
         rounded = round_to(weights, dtype)
@@ -218,11 +218,11 @@ def _rounded(weights: "Weights", dtype: str) -> "Weights":
 
 def _preview(plan: "Plan", weights: "Weights", captions: Sequence[str]) -> bytes:
     """Four of the training captions as this LoRA draws them."""
-    from lorajax.zoo.base import load_base
-    from lorajax.zoo.behaviour import preview_png
-    from lorajax.zoo.drawing import as_bytes, draw_pictures
-    from lorajax.zoo.lora_training import changes
-    from lorajax.zoo.words import readable
+    from lorajax.zoo.base.shipped import load_base
+    from lorajax.zoo.base.words import readable
+    from lorajax.zoo.collection.behaviour import preview_png
+    from lorajax.zoo.lora.drawing import as_bytes, draw_pictures
+    from lorajax.zoo.lora.training import changes
 
     texts = list(dict.fromkeys(map(readable, captions)))[:4]
     lora = changes(plan.family, weights, plan.scale)

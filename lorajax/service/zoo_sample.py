@@ -11,8 +11,8 @@ from lorajax.service.progress import OnProgress, Progress
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from lorajax.zoo.applying import Weighted
-    from lorajax.zoo.model import Changes
+    from lorajax.zoo.base.model import Changes
+    from lorajax.zoo.lora.applying import Weighted
 
 PROMPTS = (
     "large red circle center white",
@@ -65,10 +65,16 @@ def sample_pictures(
       LorajaxError: for what a person can mend.
     """
     prepare_jax()
-    from lorajax.zoo.applying import read_weighted, warnings_of
-    from lorajax.zoo.base import load_base
-    from lorajax.zoo.lora_sheet import Drawing, check_page, draw_rows, make_rows, paste
-    from lorajax.zoo.words import unread_lines
+    from lorajax.zoo.base.shipped import load_base
+    from lorajax.zoo.base.words import unread_lines
+    from lorajax.zoo.lora.applying import read_weighted, warnings_of
+    from lorajax.zoo.sheets.lora_sheet import (
+        Drawing,
+        check_page,
+        draw_rows,
+        make_rows,
+        paste,
+    )
 
     _check_sheet(out)
     weighted = read_weighted(loras)
@@ -110,7 +116,7 @@ def _sources(
     weighted: "Sequence[Weighted]", options: SampleOptions
 ) -> "dict[str, Changes | None]":
     """What the rows of a prompt are drawn with, by the label of the row."""
-    from lorajax.zoo.applying import combine
+    from lorajax.zoo.lora.applying import combine
 
     sources: dict[str, Changes | None] = {}
     if options.with_base or not weighted:
@@ -136,7 +142,7 @@ def _save(page: "Image", out: Path) -> None:
     from io import BytesIO
 
     from lorajax.errors import ZooError
-    from lorajax.zoo.placing import place
+    from lorajax.zoo.files.placing import place
 
     file = BytesIO()
     page.save(file, "PNG", optimize=True)

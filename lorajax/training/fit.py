@@ -131,8 +131,8 @@ def _batch(task: Task, step: int) -> TripletBatch:
     )
     if batch is None:
         raise DatasetError(
-            f"{len(task.split.train)} training LoRAs admit no triplet: expected two of "
-            f"one style and one of another ({task.supervision.note})",
+            f"{len(task.split.train)} training LoRAs admit no triplet: expected two "
+            f"that are more alike than a third ({task.supervision.note})",
             "label more LoRAs, or raise training.batch_loras",
         )
     return batch

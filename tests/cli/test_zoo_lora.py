@@ -14,10 +14,10 @@ from lorajax.cli import app
 from lorajax.errors import LorajaxError
 from lorajax.service import zoo_lora
 from lorajax.service.progress import Progress
-from lorajax.zoo.lora_sheet import GAP, HEADER, LABEL
-from lorajax.zoo.parametrisations import FAMILIES, TARGETS
-from lorajax.zoo.scenes import SIDE
-from lorajax.zoo.writing import DTYPES
+from lorajax.zoo.base.scenes import SIDE
+from lorajax.zoo.lora.parametrisations import FAMILIES, TARGETS
+from lorajax.zoo.lora.writing import DTYPES
+from lorajax.zoo.sheets.lora_sheet import GAP, HEADER, LABEL
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--rank", "2", "--steps", "4", "--batch-size", "2")

@@ -12,8 +12,8 @@ from lorajax.dataset.collection import Collection, Member
 from lorajax.dataset.finding import find_supervision
 from lorajax.dataset.splits import make_split
 from lorajax.errors import DatasetError, FormatError
-from lorajax.zoo.scenes import captions, draw, sample_scenes
-from lorajax.zoo.styles import apply_style, make_styles
+from lorajax.zoo.base.scenes import captions, draw, sample_scenes
+from lorajax.zoo.styles.styles import apply_style, make_styles
 
 NAMES = [f"lora-{i}" for i in range(16)]
 TRIPLET = '{"anchor": "lora-0", "positive": "lora-1", "negative": "lora-5"}\n'

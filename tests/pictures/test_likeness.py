@@ -15,8 +15,8 @@ from lorajax.pictures.likeness import (
     split_half_correlation,
     split_half_noise,
 )
-from lorajax.zoo.scenes import captions, draw, sample_scenes
-from lorajax.zoo.styles import apply_style, make_styles
+from lorajax.zoo.base.scenes import captions, draw, sample_scenes
+from lorajax.zoo.styles.styles import apply_style, make_styles
 
 CAPTIONS, STYLES, EACH = 12, 10, 3
 

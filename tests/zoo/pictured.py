@@ -12,8 +12,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from lorajax.naming.zoo import BASE_MODEL
-from lorajax.zoo.scenes import captions, draw, sample_scenes
-from lorajax.zoo.styles import Style, apply_style, make_styles
+from lorajax.zoo.base.scenes import captions, draw, sample_scenes
+from lorajax.zoo.styles.styles import Style, apply_style, make_styles
 
 STYLES, EACH, CAPTIONS, RANK = 8, 6, 8, 2
 BLOCK = "mid_block_attentions_0_transformer_blocks_0_"

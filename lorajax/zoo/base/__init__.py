@@ -1,0 +1,1 @@
+"""The base model: procedural scenes, a text-conditioned flow, training, weights."""

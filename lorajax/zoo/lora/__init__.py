@@ -1,0 +1,1 @@
+"""LoRAs of the base model: parametrised, trained, drawn with and written."""

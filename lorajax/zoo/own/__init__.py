@@ -1,0 +1,1 @@
+"""A LoRA of a person's own pictures."""

@@ -1,0 +1,1 @@
+"""Sheets of pictures with names at the left and captions above."""

@@ -1,0 +1,1 @@
+"""Styles: compositions of graded picture attributes."""
