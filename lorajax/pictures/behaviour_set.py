@@ -8,6 +8,7 @@ checked before anything is decoded.
 
 import json
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,14 +95,10 @@ def read_strip(
     if not _is_file(path):
         return None
     try:
-        _check_size(path, count)
-        with Image.open(path, formats=["PNG"]) as image:
-            if image.mode not in MODES:
-                raise _bad_strip(path, count, f"pixels of mode {image.mode}")
-            # The strip's boxes never cross from one picture to the next.
-            small = image.convert("RGB").resize(
-                (SIDE * count, SIDE), Image.Resampling.BOX
-            )
+        _check_header(path, count)
+        small = _decode(path, count)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _bad_strip(path, count, clean(str(error), 40)) from error
     except (OSError, ValueError, SyntaxError, struct.error, zlib.error) as error:
         raise _bad_strip(path, count, f"damage ({clean(str(error), 80)})") from error
     pixels = np.asarray(small, np.float32) / 255
@@ -127,13 +124,31 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _check_size(path: Path, count: int) -> None:
-    """Refuses by the header alone what is not `count` squares of bearable size."""
+def _decode(path: Path, count: int) -> Image.Image:
+    """The strip at the size that is read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=["PNG"]) as image:
+            # A second header may say something else than the first: the last counts.
+            _check_size(path, count, *image.size)
+            if image.mode not in MODES:
+                raise _bad_strip(path, count, f"pixels of mode {image.mode}")
+            # The strip's boxes never cross from one picture to the next.
+            return image.convert("RGB").resize(
+                (SIDE * count, SIDE), Image.Resampling.BOX
+            )
+
+
+def _check_header(path: Path, count: int) -> None:
+    """Refuses by the first bytes alone what is not `count` squares."""
     with path.open("rb") as file:
         header = file.read(_HEADER)
     if len(header) < _HEADER or not header.startswith(_SIGNATURE):
         raise _bad_strip(path, count, "another file")
-    width, height = struct.unpack(">II", header[len(_SIGNATURE) :])
+    _check_size(path, count, *struct.unpack(">II", header[len(_SIGNATURE) :]))
+
+
+def _check_size(path: Path, count: int, width: int, height: int) -> None:
     if width != height * count or not 0 < width * height <= MAX_PIXELS:
         raise _bad_strip(path, count, f"{width} x {height} pixels")
 

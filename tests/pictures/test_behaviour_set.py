@@ -62,9 +62,16 @@ def test_another_index_is_refused(tmp_path: Path, index: object) -> None:
         read_behaviour_set(collection(tmp_path, index))
 
 
-def png_header(width: int, height: int) -> bytes:
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + body + struct.pack(">I", zlib.crc32(body))
+def png_header(*sizes: tuple[int, int]) -> bytes:
+    """A PNG's beginning with a header for each size; the last is what Pillow reads."""
+    found = b"\x89PNG\r\n\x1a\n"
+    for width, height in sizes:
+        body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        found += b"\0\0\0\r" + body + struct.pack(">I", zlib.crc32(body))
+    return found
+
+
+DATA = b"\0\0\0\4IDATjunkcrc."
 
 
 @pytest.mark.parametrize(
@@ -72,13 +79,16 @@ def png_header(width: int, height: int) -> bytes:
     [
         (b"", "another file"),
         (b"GIF89a" + b"\0" * 40, "another file"),
-        (png_header(96, 32), "96 x 32 pixels"),
-        (png_header(2**31 - 2, 2**30 - 1), "pixels"),
-        (png_header(0, 0), "0 x 0 pixels"),
-        (png_header(64, 32), "damage"),
-        (png_header(64, 32) + b"\0\0\0\4IDATjunkcrc.", "damage"),
+        (png_header((96, 32)), "96 x 32 pixels"),
+        (png_header((2**31 - 2, 2**30 - 1)), "pixels"),
+        (png_header((0, 0)), "0 x 0 pixels"),
+        (png_header((64, 32)), "damage"),
+        (png_header((64, 32)) + DATA, "damage"),
+        (png_header((64, 32), (9000, 9000)) + DATA, "9000 x 9000 pixels"),
+        (png_header((64, 32), (11000, 9000)) + DATA, "Image size"),
+        (png_header((64, 32), (2**30, 2**30)) + DATA, "Image size"),
     ],
-    ids=range(7),
+    ids=range(10),
 )
 def test_another_picture_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
     behaviour = read_behaviour_set(collection(tmp_path))
