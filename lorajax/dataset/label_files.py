@@ -23,6 +23,8 @@ from lorajax.formats.text import clean
 ROLES = ("anchor", "positive", "negative")
 COLUMNS = ("query_id", "lora_id", "rank")
 LABELS, LABEL_COLUMNS = "labels.csv", ("lora_id", "style")
+# Bytes: of triplets or of rankings, and of labels.
+MAX_COMPARISONS, MAX_LABELS = 2**29, 2**26
 
 
 def find_files(folder: Path, pattern: str) -> list[Path]:
@@ -40,7 +42,7 @@ def read_triplets(path: Path, places: dict[str, int]) -> Int[np.ndarray, "t 3"]:
       DatasetError: for a line that is not a triplet, naming the line.
     """
     rows: list[list[int]] = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_lines(path, MAX_COMPARISONS), start=1):
         if not line.strip():
             continue
         try:
@@ -82,7 +84,8 @@ def read_labels(path: Path) -> dict[str, str]:
       DatasetError: for missing columns, or a LoRA that is given two styles.
     """
     labels: dict[str, str] = {}
-    for number, (lora, style) in _rows(path, LABEL_COLUMNS, "one style for each LoRA"):
+    lines, hint = _lines(path, MAX_LABELS), "one style for each LoRA"
+    for number, (lora, style) in _rows(path, lines, LABEL_COLUMNS, hint):
         style = clean(style)
         if style and labels.setdefault(lora, style) != style:
             raise DatasetError(
@@ -95,7 +98,8 @@ def read_labels(path: Path) -> dict[str, str]:
 
 def _ranking_rows(path: Path) -> Iterator[tuple[str, str, float]]:
     """Query, LoRA and rank of every line that is not blank."""
-    for number, (query, lora, rank) in _rows(path, COLUMNS, "rank 1 is the most alike"):
+    lines, hint = _lines(path, MAX_COMPARISONS), "rank 1 is the most alike"
+    for number, (query, lora, rank) in _rows(path, lines, COLUMNS, hint):
         try:
             place = float(rank)
         except ValueError:
@@ -104,16 +108,16 @@ def _ranking_rows(path: Path) -> Iterator[tuple[str, str, float]]:
             raise DatasetError(
                 f"{path}, line {number}: expected the columns {', '.join(COLUMNS)} "
                 f"with a number as rank, found {clean(rank, 80)}",
-                "rank 1 is the most alike",
+                hint,
             )
         yield query, lora, place
 
 
 def _rows(
-    path: Path, wanted: tuple[str, ...], hint: str
+    path: Path, lines: list[str], wanted: tuple[str, ...], hint: str
 ) -> Iterator[tuple[int, list[str]]]:
     """Line number and the wanted cells of every line that is not blank."""
-    reader = csv.reader(_lines(path))
+    reader = csv.reader(lines)
     columns = ""
     try:
         header = next(reader, [])
@@ -131,10 +135,17 @@ def _rows(
         ) from error
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, most: int) -> list[str]:
     """Lines as editors count them: characters that only Unicode calls a break stay."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        return [line.removesuffix("\r") for line in text.split("\n")]
+        with path.open("rb") as file:
+            raw = file.read(most + 1)
+        text = raw.decode("utf-8-sig") if len(raw) <= most else None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not readable as UTF-8 text: {error}") from error
+    if text is None:
+        raise DatasetError(
+            f"{path}: expected at most {most:,} bytes, found more",
+            "keep the lines that name LoRAs of this collection",
+        )
+    return [line.removesuffix("\r") for line in text.split("\n")]

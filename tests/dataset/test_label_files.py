@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lorajax.dataset.label_files import read_rankings, read_triplets
+from lorajax.dataset import label_files
+from lorajax.dataset.label_files import read_labels, read_rankings, read_triplets
 from lorajax.errors import DatasetError
 
 PLACES = {"11": 0, "22": 1, "33": 2, "44": 3}
@@ -72,3 +73,24 @@ def test_hostile_rankings_are_named(tmp_path: Path, line: str) -> None:
     path.write_text(f"query_id,lora_id,rank\n\n{line}\n", encoding="utf-8")
     with pytest.raises(DatasetError, match=r"r\.csv, line 3: expected the columns"):
         read_rankings(path, PLACES)
+
+
+def test_files_beyond_all_measure_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("lora_id,style\n11,ink\n", encoding="utf-8")
+    size = path.stat().st_size
+    monkeypatch.setattr(label_files, "MAX_LABELS", size)
+    assert read_labels(path) == {"11": "ink"}
+    monkeypatch.setattr(label_files, "MAX_LABELS", size - 1)
+    monkeypatch.setattr(label_files, "MAX_COMPARISONS", size - 1)
+    for read in (
+        lambda: read_labels(path),
+        lambda: read_rankings(path, PLACES),
+        lambda: read_triplets(path, PLACES),
+    ):
+        with pytest.raises(
+            DatasetError, match=r"labels\.csv: expected at most .* byte"
+        ):
+            read()
