@@ -1,8 +1,9 @@
 """The layout of a SuperLoRA file: one metadata entry that says what its tensors mean.
 
 `superlora` = {"version": 1, "groups": G, "K": K, "M": M, "shuffle_seed": int or null,
-"projection": null, "scale": number, "modules": [[name, [out, in, …]], …]}. Nothing in
-it is trusted: every field is checked before a tensor is read.
+"projection": null, "scale": number, "modules": [[name, [out, in, …]], …]}. The seed,
+the projection and the scale may be left out: null, null and 1. Nothing in it is
+trusted: every field is checked before a tensor is read.
 
 References:
   `lorajax.adapters.superlora` has the formula.
@@ -30,8 +31,8 @@ _MOST_GROUPS = 20_000
 _MOST_FACTORS = 8
 _WAYS = range(2, 9)
 _SEEDS = range(2**63)
-_NEEDED = {"version", "groups", "K", "M", "scale", "modules"}
-_OPTIONAL = {"shuffle_seed", "projection"}
+_NEEDED = {"version", "groups", "K", "M", "modules"}
+_OPTIONAL = {"shuffle_seed", "projection", "scale"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def read_layout(metadata: Mapping[str, str]) -> Layout:
         groups=_whole(fields["groups"], "groups", range(1, _MOST_GROUPS + 1)),
         factors=_whole(fields["K"], "K", range(1, _MOST_FACTORS + 1)),
         ways=_whole(fields["M"], "M", _WAYS),
-        scale=_scale(fields["scale"]),
+        scale=_scale(fields.get("scale", 1)),
         modules=_modules(fields["modules"]),
         shuffle_seed=None if seed is None else _whole(seed, "shuffle_seed", _SEEDS),
     )

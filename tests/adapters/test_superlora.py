@@ -25,7 +25,7 @@ from lorajax.adapters.superlora import (
 from lorajax.errors import AdapterError, LorajaxError
 from lorajax.formats import open_tensor_file
 from lorajax.naming import Module, table_of
-from lorajax.naming.superlora import Layout
+from lorajax.naming.superlora import ENTRY, Layout, read_layout
 from lorajax.projection.base_space import base_space_vector
 from lorajax.projection.gram_pca import PreparedGram
 from tests.adapters.assertions import assert_behaves
@@ -288,6 +288,13 @@ def test_modules_of_stable_diffusion(path: Path):
 
 def described(**fields: object) -> str:
     return json.dumps(json.loads(layout().dumps()) | fields)
+
+
+def test_a_layout_without_a_scale_has_the_scale_one():
+    fields = json.loads(layout(shuffle_seed=None).dumps())
+    for name in ("scale", "shuffle_seed", "projection"):
+        del fields[name]
+    assert read_layout({ENTRY: json.dumps(fields)}) == layout(scale=1.0)
 
 
 NAME = NAMES[0]
