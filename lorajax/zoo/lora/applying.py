@@ -31,8 +31,9 @@ class Weighted:
 def split_weight(text: str) -> tuple[Path, float]:
     """`X:0.8` → X at 0.8; without a number after the last colon all of it is the path.
 
-    >>> split_weight("ink.safetensors:-0.5")
-    (PosixPath('ink.safetensors'), -0.5)
+    >>> path, weight = split_weight("ink.safetensors:-0.5")
+    >>> path.name, weight
+    ('ink.safetensors', -0.5)
 
     Raises:
       ZooError: for a strength that no picture survives.
