@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from lorajax.zoo.base.model import Params
 from lorajax.zoo.base.scenes import BACKGROUNDS, COLOURS, SHAPES, SIDE
 from lorajax.zoo.base.shipped import load_base
-from lorajax.zoo.lora.drawing import draw_pictures
+from lorajax.zoo.lora.drawing import as_bytes, draw_pictures
 
 LABEL, LINE = 120, 11
 
@@ -60,7 +60,7 @@ def paste(
 
 def to_image(picture: Float[np.ndarray, "side side 3"], zoom: int = 1) -> Image.Image:
     """A picture with colours in [-1, 1] as an image, its pixels kept square."""
-    image = Image.fromarray(np.round((picture + 1) * 127.5).astype(np.uint8))
+    image = Image.fromarray(as_bytes(picture))
     return image.resize((SIDE * zoom, SIDE * zoom), Image.Resampling.NEAREST)
 
 
