@@ -12,7 +12,7 @@ from pathlib import Path
 from lorajax.errors import FormatError
 from lorajax.formats.text import clean, shown
 
-CONFIG_NAME = "adapter_config.json"
+WEIGHTS_NAME, CONFIG_NAME = "adapter_model.safetensors", "adapter_config.json"
 MAX_CONFIG = 4 * 2**20
 
 

@@ -56,7 +56,7 @@ def take_up(order: Order) -> tuple[State, Float[np.ndarray, " done"]]:
         return fresh, none
     try:
         tensors, kept = _read(order.state_path)
-        if not len(tensors.get(LOSSES, none)) and LOSSES in tensors:
+        if LOSSES in tensors and not tensors[LOSSES].size:
             return fresh, none  # nothing was learned yet
         _check_same(order, kept)
         return _restore(fresh, tensors, order), tensors[LOSSES]
@@ -80,7 +80,9 @@ def keep(order: Order, state: State, losses: Float[np.ndarray, " done"]) -> None
         raise ZooError(
             f"{shown(order.state_path)}: expected a place to write to, found: "
             f"{clean(error.strerror or type(error).__name__, 80)}",
-            "free some space, or write to another folder",
+            "free some space, and run the same command again"
+            if len(losses)
+            else "free some space, or choose another --out",
         ) from error
 
 
@@ -118,7 +120,7 @@ def _check_same(order: Order, kept: dict[str, str]) -> None:
         return
     told = ", ".join(different)
     if different == ["plan"]:
-        told = _differences(json.loads(expected["plan"]), kept["plan"]) or told
+        told = _differences(json.loads(expected["plan"]), kept.get("plan", "")) or told
     raise ZooError(
         f"{shown(order.state_path)}: expected an unfinished training of the same plan "
         f"and pictures, found another: {told}",

@@ -61,11 +61,16 @@ class Place:
     @property
     def state(self) -> Path:
         """The unfinished training; beside a PEFT folder, not in it."""
-        return self.out.with_name(self.out.name + STATE)
+        return self._named.with_name(self._named.name + STATE)
 
     @property
     def name(self) -> str:
-        return clean(self.out.name if self.dialect == "peft" else self.out.stem)
+        return clean(self._named.name if self.dialect == "peft" else self.out.stem)
+
+    @property
+    def _named(self) -> Path:
+        """`out` by a name of its own, which `.` and `..` are not."""
+        return self.out if self.out.name not in ("", "..") else self.out.resolve()
 
     @property
     def written(self) -> tuple[Path, ...]:
@@ -103,13 +108,20 @@ def check_place(spot: Place, force: bool) -> None:
             f"the ending {spot.out.suffix or 'of a folder'!r}",
             "rename --out, or choose the other --dialect",
         )
+    if not spot.name:
+        raise ZooError(
+            f"{shown(spot.out)}: expected a folder that has a name, found none",
+            "name a folder in it",
+        )
     if spot.out.exists() and spot.out.is_dir() != (spot.dialect == "peft"):
         raise ZooError(
             f"{shown(spot.out)}: expected no such thing or one of the kind to write, "
             f"found a {'folder' if spot.out.is_dir() else 'file'}",
             "choose another --out",
         )
-    there = [path for path in spot.written if path.exists()]
+    # What a training that is not over has written beside its weights is its own.
+    owned = (spot.weights,) if spot.state.exists() else spot.written
+    there = [path for path in owned if path.exists()]
     if there and not force:
         raise ZooError(
             f"{shown(there[0])}: expected no file here, found one",
@@ -137,7 +149,7 @@ def write_own(
         raise ZooError(
             f"{shown(spot.out)}: expected a place to write to, found: "
             f"{clean(error.strerror or type(error).__name__, 80)}",
-            "free some space, or run the same command again with another --out",
+            "free some space, and run the same command again",
         ) from error
 
 

@@ -45,7 +45,10 @@ def train_one(
     should_stop: ShouldStop = lambda: False,
     keep_every: int = KEEP_EVERY,
 ) -> Trained:
-    """Trains to the end, or keeps what there is and raises `TrainingStopped`."""
+    """Trains to the end, or keeps what there is and raises `TrainingStopped`.
+
+    The state of the end is kept as well: whoever writes the result removes it.
+    """
     plan, training = order.plan, prepare([order.plan], [order.pictures])
     state, kept = take_up(order)
     first, losses = len(kept), np.resize(kept, plan.steps)
@@ -63,8 +66,9 @@ def train_one(
         )
         losses[done - 1] = np.asarray(loss)[0]
         _check_finite(losses[:done], order)
-        stopping = should_stop() and done < plan.steps
-        if stopping or done % keep_every == 0:
+        last = done == plan.steps
+        stopping = should_stop() and not last
+        if stopping or last or done % keep_every == 0:
             keep(order, state, losses[:done])
         on_step(done, losses[:done])
         if stopping:

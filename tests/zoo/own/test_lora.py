@@ -1,5 +1,6 @@
 """What lies on the disk after a training of one's own."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from lorajax.adapters.adapter import read_adapter
 from lorajax.dataset.tags import read_tags, sidecar_tags
 from lorajax.errors import ZooError
 from lorajax.formats.safetensors_file import open_tensor_file
+from lorajax.formats.sidecar import WEIGHTS_NAME
 from lorajax.naming.zoo import BASE_MODEL
+from lorajax.zoo.lora import writing
 from lorajax.zoo.lora.training import Plan, init_weights
+from lorajax.zoo.own import lora
 from lorajax.zoo.own.lora import (
     Place,
     Told,
@@ -81,6 +85,47 @@ def test_places_of_the_wrong_kind_are_refused(tmp_path):
     (tmp_path / "b.safetensors").mkdir()
     with pytest.raises(ZooError, match="found a folder"):
         check_place(Place(tmp_path / "b.safetensors", "kohya"), force=True)
+
+
+def test_folders_called_by_dots_have_their_real_names(tmp_path, monkeypatch):
+    (tmp_path / "ink" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "ink" / "below")
+    for out, folder in ((".", tmp_path / "ink" / "below"), ("..", tmp_path / "ink")):
+        place = Place(Path(out), "peft")
+        check_place(place, force=False)
+        assert place.name == folder.name
+        assert place.state == folder.with_name(folder.name + ".training")
+    write_own(Place(Path("."), "peft"), PLAN, WEIGHTS, "fp32", TOLD, b"")
+    assert read_adapter(tmp_path / "ink" / "below" / WEIGHTS_NAME).name == "below"
+    with pytest.raises(ZooError, match="expected a folder that has a name"):
+        check_place(Place(Path(tmp_path.anchor), "peft"), force=True)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "out"), [("kohya", "a.safetensors"), ("peft", "a")]
+)
+def test_after_a_full_disk_the_same_command_may_run_again(
+    dialect, out, tmp_path, monkeypatch
+):
+    place = Place(tmp_path / out, dialect)
+    place.state.write_bytes(b"")
+
+    def refuse(path, content):
+        if path == place.weights:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        path.write_bytes(content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lora, "place", refuse)
+        patched.setattr(writing, "place", refuse)
+        with pytest.raises(ZooError, match="No space left") as caught:
+            write_own(place, PLAN, WEIGHTS, "fp32", TOLD, b"a picture")
+    assert caught.value.hint == "free some space, and run the same command again"
+    assert place.sidecar.exists() and not place.weights.exists()
+    check_place(place, force=False)
+    place.state.unlink()
+    with pytest.raises(ZooError, match="expected no file here"):
+        check_place(place, force=False)
 
 
 def test_only_what_the_lora_owns_is_overwritten(tmp_path):

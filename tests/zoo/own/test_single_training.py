@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from lorajax.errors import ZooError
 from lorajax.zoo.base.scenes import captions, draw, sample_scenes, tokenise
@@ -65,10 +67,17 @@ def test_stopped_and_continued_is_the_same_to_the_last_bit(whole, tmp_path):
 
 
 def test_a_request_at_the_last_step_stops_nothing(tmp_path):
-    assert (
-        len(train_one(PARAMS, order(tmp_path), should_stop=lambda: False).losses) == 6
-    )
     train_one(PARAMS, order(tmp_path), should_stop=stopping_after(6))
+
+
+def test_a_finished_training_is_kept_until_its_result_is_written(whole, tmp_path):
+    train_one(PARAMS, order(tmp_path))
+    again = train_one(PARAMS, order(tmp_path))
+    assert again.went_on_from == 6
+    np.testing.assert_array_equal(again.losses, whole.losses)
+    for module, own in whole.weights.items():
+        for name, array in own.items():
+            np.testing.assert_array_equal(again.weights[module][name], array)
 
 
 def test_another_training_is_refused_with_what_differs(tmp_path):
@@ -90,6 +99,20 @@ def test_a_damaged_state_is_refused(tmp_path):
     with pytest.raises(ZooError, match="found damage"):
         train_one(PARAMS, order(tmp_path))
     assert train_one(PARAMS, order(tmp_path, anew=True)).went_on_from == 0
+
+
+@pytest.mark.parametrize("missing", ["plan", "pictures", "version"])
+def test_a_state_that_does_not_say_what_it_is_of_is_refused(missing, tmp_path):
+    stop(order(tmp_path), 1)
+    path = tmp_path / "x.training"
+    with safe_open(path, "np") as file:
+        names = file.keys()
+        tensors = {name: file.get_tensor(name) for name in names}
+        metadata = file.metadata()
+    del metadata[missing]
+    save_file(tensors, path, metadata)
+    with pytest.raises(ZooError, match=f"found another: {missing}"):
+        train_one(PARAMS, order(tmp_path))
 
 
 def test_a_place_that_cannot_be_written_to_is_found_before_training(tmp_path):
