@@ -14,8 +14,12 @@ from lorajax.service.stopping import listening
 if TYPE_CHECKING:
     import numpy as np
 
+    from lorajax.formats.scan import Refusal
     from lorajax.zoo.lora.parametrisations import Weights
     from lorajax.zoo.lora.training import Plan
+    from lorajax.zoo.own.lora import Place, Told
+    from lorajax.zoo.own.pictures import OwnPictures
+    from lorajax.zoo.own.single_training import Trained
 
 Family = Literal["lora", "locon", "loha", "lokr", "superlora"]
 Targets = Literal["attention", "projections", "cross", "all"]
@@ -87,12 +91,8 @@ def train_lora(
     """
     prepare_jax()
     from lorajax.formats.text import clean
-    from lorajax.zoo.base.shipped import load_base
-    from lorajax.zoo.base.words import trigger_lines, unread_lines
-    from lorajax.zoo.own.kept_training import Order
-    from lorajax.zoo.own.lora import Place, Told, check_place, write_own
+    from lorajax.zoo.own.lora import Place, Told, check_place
     from lorajax.zoo.own.pictures import read_own_pictures
-    from lorajax.zoo.own.single_training import train_one
 
     began = time.monotonic()
     plan, spot = _plan(options), Place(out, options.dialect)
@@ -103,27 +103,13 @@ def train_lora(
         trigger,
         lambda done, total: on_progress(Progress("reading pictures", done, total)),
     )
-    notes = unread_lines([text.removeprefix(trigger) for text in own.captions])
-    notes += trigger_lines(trigger)
-    params = load_base()
-    order = Order(plan, own.pictures, options.batch_size, spot.state, options.force)
-    _make_folder(spot.state.parent)
+    told = Told(folder.absolute().name, own.captions, trigger, options.batch_size)
     with listening() as should_stop:
-        trained = train_one(
-            params, order, _telling(plan.steps, on_progress), should_stop
-        )
+        trained = _train(plan, spot, own, options, on_progress, should_stop)
         on_progress(Progress("writing", 0, 1))
-        weights = _rounded(trained.weights, options.dtype)
-        picture = _preview(plan, weights, own.captions) if options.preview else b""
-        told = Told(folder.absolute().name, own.captions, trigger, options.batch_size)
-        write_own(spot, plan, weights, options.dtype, told, picture)
-        spot.state.unlink(missing_ok=True)
+        _write(spot, plan, trained.weights, told, options)
     on_progress(Progress("writing", 1, 1))
-    if trained.went_on_from:
-        notes.insert(0, f"went on from step {trained.went_on_from} of an earlier run")
     first, last = _ends(trained.losses)
-    if last >= first and plan.steps >= RUNNING:
-        notes.append("the loss did not fall: choose a lower --lr, or more steps")
     return TrainedLora(
         out=str(out),
         family=plan.family,
@@ -136,11 +122,8 @@ def train_lora(
         loss_last=last,
         seconds=round(time.monotonic() - began, 1),
         went_on_from=trained.went_on_from,
-        refused=tuple(
-            {"path": str(r.path), "reason": r.message, "hint": r.hint}
-            for r in own.refused
-        ),
-        notes=tuple(notes),
+        refused=tuple(map(_told, own.refused)),
+        notes=tuple(_notes(own, trained, trigger)),
     )
 
 
@@ -173,6 +156,60 @@ def _plan(options: LoraOptions) -> "Plan":
         steps=options.steps,
         seed=options.seed,
     )
+
+
+def _train(
+    plan: "Plan",
+    spot: "Place",
+    own: "OwnPictures",
+    options: LoraOptions,
+    on_progress: OnProgress,
+    should_stop: Callable[[], bool],
+) -> "Trained":
+    from lorajax.zoo.base.shipped import load_base
+    from lorajax.zoo.own.kept_training import Order
+    from lorajax.zoo.own.single_training import train_one
+
+    order = Order(plan, own.pictures, options.batch_size, spot.state, options.force)
+    _make_folder(spot.state.parent)
+    tell = _telling(plan.steps, on_progress)
+    return train_one(load_base(), order, tell, should_stop)
+
+
+def _write(
+    spot: "Place", plan: "Plan", trained: "Weights", told: "Told", options: LoraOptions
+) -> None:
+    """Writes the LoRA with a preview; the kept training has then done its work."""
+    from lorajax.zoo.own.lora import write_own
+
+    weights = _rounded(trained, options.dtype)
+    picture = _preview(plan, weights, told.captions) if options.preview else b""
+    write_own(spot, plan, weights, options.dtype, told, picture)
+    spot.state.unlink(missing_ok=True)
+
+
+def _told(refusal: "Refusal") -> dict[str, str]:
+    return {
+        "path": str(refusal.path),
+        "reason": refusal.message,
+        "hint": refusal.hint,
+    }
+
+
+def _notes(own: "OwnPictures", trained: "Trained", trigger: str) -> list[str]:
+    """What a person should know of a training that has ended."""
+    from lorajax.zoo.base.words import trigger_lines, unread_lines
+
+    notes = []
+    if trained.went_on_from:
+        notes.append(f"went on from step {trained.went_on_from} of an earlier run")
+    notes += own.notes
+    notes += unread_lines([text.removeprefix(trigger) for text in own.captions])
+    notes += trigger_lines(trigger)
+    first, last = _ends(trained.losses)
+    if last >= first and len(trained.losses) >= RUNNING:
+        notes.append("the loss did not fall: choose a lower --lr, or more steps")
+    return notes
 
 
 def _make_folder(folder: Path) -> None:

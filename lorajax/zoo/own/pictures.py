@@ -3,11 +3,13 @@
 Pictures are cropped to the square in their middle and reduced to 32x32 by area
 averaging. Nothing in the folder is trusted: the count, every file's size and its
 pixels are bounded before anything is decoded, and what cannot be read is refused by
-name while the rest is used.
+name while the rest is used. Previews that lie beside LoRAs are passed over: LoRAs drew
+them.
 """
 
 import contextlib
 import os
+import re
 import stat
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,13 +22,14 @@ from PIL import Image, ImageOps
 
 from lorajax.errors import ZooError
 from lorajax.formats.scan import Refusal
-from lorajax.formats.text import clean, shown
+from lorajax.formats.text import clean, listed, shown
 from lorajax.zoo.base.scenes import SIDE
 from lorajax.zoo.base.words import tokenise_text, words_of
 from lorajax.zoo.lora.training import Pictures
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 CAPTION_ENDINGS = (".txt", ".caption")
+PREVIEW = ".preview."
 MAX_PICTURES = 4096
 MAX_ENTRIES = 100_000
 MAX_BYTES = 2**28
@@ -45,11 +48,21 @@ class OwnPictures:
       pictures: the pictures and what the base model reads of their captions.
       captions: the whole captions, with the trigger word before them.
       refused: pictures that could not be used.
+      previews: pictures that were passed over, since LoRAs drew them.
     """
 
     pictures: Pictures
     captions: tuple[str, ...]
     refused: tuple[Refusal, ...]
+    previews: tuple[Path, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know, a line each."""
+        if not self.previews:
+            return []
+        names = listed(path.name for path in self.previews)
+        return [f"passed over previews that lie beside LoRAs: {names}"]
 
 
 def read_own_pictures(
@@ -67,7 +80,7 @@ def read_own_pictures(
       ZooError: for a folder without a usable picture, or with too many.
     """
     arrays, captions, refused = [], [], []
-    paths = _picture_paths(folder)
+    paths, previews = _picture_paths(folder)
     for done, path in enumerate(paths):
         on_picture(done + 1, len(paths))
         try:
@@ -75,11 +88,23 @@ def read_own_pictures(
         except ZooError as error:
             refused.append(Refusal(path, error.message, error.hint))
             continue
-        captions.append(" ".join(filter(None, (trigger, read_caption(path)))))
+        captions.append(begin_with(trigger, read_caption(path)))
     if not arrays:
-        raise _none_usable(folder, refused)
+        raise _none_usable(folder, refused, previews)
     pictures = Pictures(np.stack(arrays), tokenise_text(captions))
-    return OwnPictures(pictures, tuple(captions), tuple(refused))
+    return OwnPictures(pictures, tuple(captions), tuple(refused), tuple(previews))
+
+
+def begin_with(trigger: str, caption: str) -> str:
+    """A caption with the trigger word before it, once.
+
+    >>> begin_with("ink", "red circle"), begin_with("ink", "Ink, red circle")
+    ('ink red circle', 'ink, red circle')
+    """
+    there = re.match(rf"{re.escape(trigger)}(?![\w-])", caption, re.IGNORECASE)
+    if trigger and there:
+        return trigger + caption[there.end() :]
+    return " ".join(filter(None, (trigger, caption)))
 
 
 def read_picture(path: Path) -> Float[np.ndarray, "side side 3"]:
@@ -166,15 +191,18 @@ def _reduce(image: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(small)
 
 
-def _picture_paths(folder: Path) -> list[Path]:
-    paths = sorted(_entries(folder, PICTURE_ENDINGS))
+def _picture_paths(folder: Path) -> tuple[list[Path], list[Path]]:
+    """A folder's pictures, and apart from them the previews of LoRAs."""
+    paths, previews = [], []
+    for path in sorted(_entries(folder, PICTURE_ENDINGS)):
+        (previews if PREVIEW in path.name.lower() else paths).append(path)
     if len(paths) > MAX_PICTURES:
         raise ZooError(
             f"{shown(folder)}: expected at most {MAX_PICTURES:,} pictures, found "
             f"{len(paths):,}",
             "choose some of them: a style is learned from a few dozen",
         )
-    return paths
+    return paths, previews
 
 
 def _entries(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
@@ -199,7 +227,9 @@ def _entries(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
         ) from error
 
 
-def _none_usable(folder: Path, refused: list[Refusal]) -> ZooError:
+def _none_usable(
+    folder: Path, refused: list[Refusal], previews: list[Path]
+) -> ZooError:
     kinds = ", ".join(PICTURE_ENDINGS)
     if refused:
         first = refused[0]
@@ -209,6 +239,7 @@ def _none_usable(folder: Path, refused: list[Refusal]) -> ZooError:
             first.hint,
         )
     return ZooError(
-        f"{shown(folder)}: expected pictures ({kinds}), found none",
+        f"{shown(folder)}: expected pictures ({kinds}), found "
+        f"{'only previews of LoRAs' if previews else 'none'}",
         "name the folder that holds them itself: folders below are not entered",
     )

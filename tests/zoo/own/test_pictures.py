@@ -13,7 +13,12 @@ from lorajax.errors import ZooError
 from lorajax.zoo.base.scenes import SIDE, VOCABULARY
 from lorajax.zoo.base.words import readable, trigger_lines, unread_lines
 from lorajax.zoo.own import pictures as own_pictures
-from lorajax.zoo.own.pictures import read_caption, read_own_pictures, read_picture
+from lorajax.zoo.own.pictures import (
+    begin_with,
+    read_caption,
+    read_own_pictures,
+    read_picture,
+)
 
 
 def save(path: Path, size: tuple[int, int] = (40, 40), colour: str = "red") -> Path:
@@ -67,6 +72,39 @@ def test_captions_come_from_text_files_or_names(tmp_path):
     assert own.pictures.tokens[1].tolist() == [*expected, 0, 0, 0, 0, 0]
     assert own.pictures.pictures.shape == (4, SIDE, SIDE, 3)
     assert not own.refused
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("ink", "ink"),
+        ("", "ink"),
+        ("ink red circle", "ink red circle"),
+        ("INK, red circle", "ink, red circle"),
+        ("inky circle", "ink inky circle"),
+        ("ink-washed circle", "ink ink-washed circle"),
+        ("red ink", "ink red ink"),
+    ],
+)
+def test_the_trigger_stands_before_every_caption_once(caption, expected):
+    assert begin_with("ink", caption) == expected
+    assert begin_with("", caption) == caption
+    assert begin_with("(ink)", f"{caption}.") == f"(ink) {caption}."
+    assert begin_with("(ink)", f"(ink) {caption}") == f"(ink) {caption}"
+
+
+def test_previews_that_lie_beside_loras_are_passed_over_and_told_of(tmp_path):
+    save(tmp_path / "old.preview.png")
+    with pytest.raises(ZooError, match="found only previews of LoRAs"):
+        read_own_pictures(tmp_path)
+    save(tmp_path / "red.png")
+    assert read_own_pictures(tmp_path).captions == ("red",)
+    (tmp_path / "old.preview.png").rename(tmp_path / "Old.Preview.JPG")
+    own = read_own_pictures(tmp_path)
+    assert own.captions == ("red",) and not own.refused
+    assert own.notes == ["passed over previews that lie beside LoRAs: Old.Preview.JPG"]
+    (tmp_path / "Old.Preview.JPG").unlink()
+    assert read_own_pictures(tmp_path).notes == []
 
 
 def test_what_cannot_be_read_is_refused_by_name_and_the_rest_is_used(tmp_path):
