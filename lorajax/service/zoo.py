@@ -46,11 +46,12 @@ def report(
     """
     prepare_jax()
     from lorajax.zoo.benchmark.report import report as measure
+    from lorajax.zoo.sheets.saving import save_sheet
     from lorajax.zoo.sheets.style_sheet import style_sheet
 
     facts = measure(folder, lambda *event: on_progress(Progress(*event)))
     if facts["split_half"]["noise"] is None:
         return facts | {"sheet": None}
     path = sheet or folder / "sheet.png"
-    style_sheet(folder).save(path, format="PNG", optimize=True)
+    save_sheet(style_sheet(folder), path)
     return facts | {"sheet": str(path)}

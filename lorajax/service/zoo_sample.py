@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lorajax.zoo.base.model import Changes
     from lorajax.zoo.lora.applying import Weighted
+    from lorajax.zoo.sheets.lora_sheet import Row
 
 PROMPTS = (
     "large red circle center white",
@@ -65,20 +66,50 @@ def sample_pictures(
       LorajaxError: for what a person can mend.
     """
     prepare_jax()
-    from lorajax.zoo.base.shipped import load_base
     from lorajax.zoo.base.words import unread_lines
     from lorajax.zoo.lora.applying import read_weighted, warnings_of
-    from lorajax.zoo.sheets.lora_sheet import (
-        Drawing,
-        check_page,
-        draw_rows,
-        make_rows,
-        paste,
-    )
+    from lorajax.zoo.sheets.lora_sheet import make_rows
+    from lorajax.zoo.sheets.saving import save_sheet
 
     _check_sheet(out)
     weighted = read_weighted(loras)
     rows = make_rows(options.prompts, _sources(weighted, options))
+    page, lost = _draw(rows, options, on_progress)
+    save_sheet(page, out)
+    notes = (*unread_lines(options.prompts), *warnings_of(weighted), *lost)
+    return SampledSheet(
+        out=str(out),
+        loras=tuple(map(_described, weighted)),
+        rows=tuple({"prompt": row.prompt, "with": row.who} for row in rows),
+        seeds=options.seeds,
+        steps=options.steps,
+        guidance=options.guidance,
+        notes=notes,
+    )
+
+
+def _sources(
+    weighted: "Sequence[Weighted]", options: SampleOptions
+) -> "list[tuple[str, Changes | None]]":
+    """Label and changes of each row of a prompt, two rows for equal strengths."""
+    from lorajax.zoo.lora.applying import combine
+
+    sources: list[tuple[str, Changes | None]] = []
+    if options.with_base or not weighted:
+        sources.append(("base", None))
+    for strength in options.strengths if weighted else ():
+        names = [f"{x.adapter.name} {strength * x.weight:g}" for x in weighted]
+        sources.append((" + ".join(names), combine(weighted, strength)))
+    return sources
+
+
+def _draw(
+    rows: "Sequence[Row]", options: SampleOptions, on_progress: OnProgress
+) -> "tuple[Image, list[str]]":
+    """The page, and a line on the pictures that are none, if there are such."""
+    from lorajax.zoo.base.shipped import load_base
+    from lorajax.zoo.sheets.lora_sheet import Drawing, check_page, draw_rows, paste
+
     drawing = Drawing(options.seeds, options.steps, options.guidance, options.zoom)
     check_page(len(rows), drawing)
     total = len(rows) * len(options.seeds)
@@ -89,42 +120,18 @@ def sample_pictures(
         drawing,
         lambda done: on_progress(Progress("drawing", done, total)),
     )
-    _save(paste(rows, drawn, drawing), out)
-    notes = [*unread_lines(options.prompts), *warnings_of(weighted)]
-    if lost:
-        notes.append(f"{lost} of {total} pictures left all numbers: lower the weights")
-    return SampledSheet(
-        out=str(out),
-        loras=tuple(
-            {
-                "path": str(x.adapter.path),
-                "name": x.adapter.name,
-                "family": x.adapter.family,
-                "weight": x.weight,
-            }
-            for x in weighted
-        ),
-        rows=tuple({"prompt": row.prompt, "with": row.who} for row in rows),
-        seeds=options.seeds,
-        steps=options.steps,
-        guidance=options.guidance,
-        notes=tuple(notes),
-    )
+    told = f"{lost} of {total} pictures left all numbers: lower the weights"
+    return paste(rows, drawn, drawing), [told] if lost else []
 
 
-def _sources(
-    weighted: "Sequence[Weighted]", options: SampleOptions
-) -> "dict[str, Changes | None]":
-    """What the rows of a prompt are drawn with, by the label of the row."""
-    from lorajax.zoo.lora.applying import combine
-
-    sources: dict[str, Changes | None] = {}
-    if options.with_base or not weighted:
-        sources["base"] = None
-    for strength in options.strengths if weighted else ():
-        names = [f"{x.adapter.name} {strength * x.weight:g}" for x in weighted]
-        sources[" + ".join(names)] = combine(weighted, strength)
-    return sources
+def _described(weighted: "Weighted") -> dict[str, str | float]:
+    adapter = weighted.adapter
+    return {
+        "path": str(adapter.path),
+        "name": adapter.name,
+        "family": adapter.family,
+        "weight": weighted.weight,
+    }
 
 
 def _check_sheet(out: Path) -> None:
@@ -136,21 +143,3 @@ def _check_sheet(out: Path) -> None:
             f"{out.suffix!r}",
             "name it sheet.png",
         )
-
-
-def _save(page: "Image", out: Path) -> None:
-    from io import BytesIO
-
-    from lorajax.errors import ZooError
-    from lorajax.zoo.files.placing import place
-
-    file = BytesIO()
-    page.save(file, "PNG", optimize=True)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        place(out, file.getvalue())
-    except OSError as error:
-        raise ZooError(
-            f"{out}: expected a place to write to, found: {error.strerror}",
-            "choose another --out",
-        ) from error

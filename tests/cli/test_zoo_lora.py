@@ -156,6 +156,17 @@ def test_sample_draws_a_row_per_strength_and_a_column_per_seed(trained, tmp_path
     assert (found[0] != found[2]).any() and (found[0, 0] != found[0, 1]).any()
 
 
+def test_equal_strengths_are_rows_of_their_own(trained, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    told = document(
+        *("sample", "--lora", trained[1], "--out", sheet, "--strength", 0.5, 0.5),
+        *("--prompt", "red circle", "--seed", 7, "--steps", 2, "--zoom", 1),
+    )
+    assert [row["with"] for row in told["rows"]] == ["ink 0.5", "ink 0.5"]
+    found = cells(sheet, 2, 1, 1)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
 def test_a_seed_draws_the_same_picture_on_every_sheet(tmp_path):
     one, many = tmp_path / "one.png", tmp_path / "many.png"
     words = ("--steps", 2, "--zoom", 1, "--prompt")
@@ -171,6 +182,12 @@ def test_sample_names_mistakes(trained, tmp_path):
     assert "expected a LoRA of lorajax-zoo-1" in told
     run("sample", "--lora", tmp_path / "nothing.safetensors", "--out", out, code=1)
     run("sample", "--lora", trained[1], "--out", tmp_path / "sheet.jpg", code=1)
+    (tmp_path / "file").write_bytes(b"")
+    below = tmp_path / "file" / "sheet.png"
+    few = ("--prompt", "red", "--count", 1, "--steps", 1)
+    told = run("sample", "--out", below, *few, code=1).stderr
+    assert "expected a place to write to" in told
+    (tmp_path / "file").unlink()
     run("sample", "--out", out, "--zoom", 16, "--count", 256, code=1)
     run("sample", "--out", out, "--seed", 1, 2, "--count", 3, code=2)
     run("sample", "--out", out, "--strength", 1000, code=2)

@@ -4,7 +4,7 @@ Every picture begins from the noise of its seed alone, so that it is the same on
 page, and two rows differ by the LoRAs and the prompt only.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -55,14 +55,14 @@ class Drawing:
 
 
 def make_rows(
-    prompts: Sequence[str], sources: Mapping[str, Changes | None]
+    prompts: Sequence[str], sources: Sequence[tuple[str, Changes | None]]
 ) -> list[Row]:
-    """Every prompt with every source, the sources of a prompt below each other."""
-    return [
-        Row(prompt, who, changes)
-        for prompt in prompts
-        for who, changes in sources.items()
-    ]
+    """Every prompt with every source, the sources of a prompt below each other.
+
+    Args:
+      sources: label and changes of each.
+    """
+    return [Row(prompt, who, changes) for prompt in prompts for who, changes in sources]
 
 
 def draw_rows(
