@@ -27,7 +27,6 @@ Dtype = Literal["fp16", "fp32", "bf16"]
 Dialect = Literal["kohya", "peft"]
 RUNNING = 20  # steps whose mean is the loss that is told
 MAX_RANK, MAX_STEPS, MAX_BATCH = 64, 100_000, 256
-PEFT_FAMILIES = ("lora", "locon")
 
 
 @dataclass(frozen=True)
@@ -132,6 +131,7 @@ def _plan(options: LoraOptions) -> "Plan":
     from lorajax.errors import ZooError
     from lorajax.zoo.collection.recipes import LEARNING_RATES
     from lorajax.zoo.lora.training import WHOLE, Plan
+    from lorajax.zoo.lora.writing import PEFT_FAMILIES
 
     family = options.family
     targets = options.targets or ("all" if family == "locon" else "attention")

@@ -7,7 +7,7 @@ import numpy as np
 from lorajax.naming.zoo import BASE_MODEL
 from lorajax.zoo.base.scenes import WORDS
 from lorajax.zoo.collection.recipes import Recipe, training_pictures
-from lorajax.zoo.lora.metadata import plan_metadata
+from lorajax.zoo.lora.metadata import MANAGER_ENDING, manager_sidecar, plan_metadata
 
 
 def training_metadata(recipe: Recipe, batch_size: int) -> dict[str, str]:
@@ -30,13 +30,7 @@ def sidecar(recipe: Recipe) -> tuple[str, dict]:
     The three spellings that collections hold; which one a LoRA has follows its seed.
     """
     tags, trigger = list(recipe.tags), recipe.style.name
-    manager = {
-        "file_name": recipe.name,
-        "model_name": recipe.name,
-        "base_model": BASE_MODEL,
-        "tags": tags,
-        "civitai": {"trainedWords": [trigger]},
-    }
+    manager = manager_sidecar(recipe.name, tags, [trigger])
     hub = {
         "baseModel": BASE_MODEL,
         "trainedWords": [trigger],
@@ -49,5 +43,5 @@ def sidecar(recipe: Recipe) -> tuple[str, dict]:
         "preferred weight": 1.0,
         "tags": tags,
     }
-    spellings = ((".metadata.json", manager), (".civitai.info", hub), (".json", webui))
+    spellings = ((MANAGER_ENDING, manager), (".civitai.info", hub), (".json", webui))
     return spellings[recipe.plan.seed % len(spellings)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lorajax.config.zoo import ZooSettings
+from lorajax.formats.sidecar import WEIGHTS_NAME
 from lorajax.zoo.base.scenes import (
     BACKGROUNDS,
     COLOURS,
@@ -24,6 +25,7 @@ from lorajax.zoo.base.scenes import (
 )
 from lorajax.zoo.collection.uploading import upload_tags
 from lorajax.zoo.lora.training import RANKS, Pictures, Plan
+from lorajax.zoo.lora.writing import PEFT_FAMILIES
 from lorajax.zoo.styles.styles import Style, apply_style, make_styles
 
 IMAGES = (12, 32)
@@ -70,7 +72,7 @@ class Recipe:
     def path(self) -> str:
         """The written file, relative to the collection."""
         if self.dialect == "peft":
-            return f"{self.name}/adapter_model.safetensors"
+            return f"{self.name}/{WEIGHTS_NAME}"
         return f"{self.name}.safetensors"
 
 
@@ -100,7 +102,7 @@ def _make_recipe(
 ) -> Recipe:
     plan = _make_plan(rng, settings)
     content = _make_content(rng)
-    writable = plan.family in ("lora", "locon")
+    writable = plan.family in PEFT_FAMILIES
     dialect = "peft" if writable and rng.random() < 0.5 else "kohya"
     return Recipe(
         name=f"{index:04d}-{rng.choice(WORDS)}",

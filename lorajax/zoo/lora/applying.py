@@ -11,11 +11,10 @@ from jaxtyping import Float
 
 from lorajax.adapters.adapter import Adapter, read_adapter
 from lorajax.errors import ZooError
-from lorajax.formats.sidecar import CONFIG_NAME
+from lorajax.formats.sidecar import CONFIG_NAME, WEIGHTS_NAME
 from lorajax.formats.text import clean, shown
 from lorajax.naming.zoo import BASE_MODEL
 
-PEFT_WEIGHTS = "adapter_model.safetensors"
 LARGEST_WEIGHT = 100.0
 _WEIGHT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
@@ -80,13 +79,13 @@ def warnings_of(loras: Sequence[Weighted]) -> list[str]:
 
 def _read(path: Path) -> Adapter:
     if os.path.isdir(path):
-        if not os.path.isfile(path / PEFT_WEIGHTS):
+        if not os.path.isfile(path / WEIGHTS_NAME):
             raise ZooError(
                 f"{shown(path)}: expected a LoRA file or a PEFT folder "
-                f"({PEFT_WEIGHTS} and {CONFIG_NAME}), found another folder",
+                f"({WEIGHTS_NAME} and {CONFIG_NAME}), found another folder",
                 "name a LoRA file",
             )
-        path = path / PEFT_WEIGHTS
+        path = path / WEIGHTS_NAME
     adapter = read_adapter(path)
     if adapter.base_model != BASE_MODEL:
         raise ZooError(

@@ -1,6 +1,10 @@
-"""kohya's metadata; no time and no place, so that a seed repeats its file."""
+"""What is said of a LoRA: kohya's metadata in it, a manager's sidecar beside it.
+
+No time and no place, so that a seed repeats its file.
+"""
 
 import json
+from collections.abc import Sequence
 
 from lorajax.naming.zoo import BASE_MODEL
 from lorajax.zoo.base.scenes import SIDE
@@ -8,6 +12,7 @@ from lorajax.zoo.lora.training import Plan
 
 NETWORKS = {"lora": "networks.lora", "superlora": "lorajax.superlora"}
 LYCORIS = "lycoris.kohya"
+MANAGER_ENDING = ".metadata.json"
 
 
 def plan_metadata(
@@ -40,4 +45,15 @@ def plan_metadata(
         "ss_num_train_images": str(images),
         "ss_output_name": name,
         "ss_tag_frequency": json.dumps(tags),
+    }
+
+
+def manager_sidecar(name: str, tags: Sequence[str], triggers: Sequence[str]) -> dict:
+    """What a collection's manager keeps in the file of `MANAGER_ENDING`."""
+    return {
+        "file_name": name,
+        "model_name": name,
+        "base_model": BASE_MODEL,
+        "tags": list(tags),
+        "civitai": {"trainedWords": list(triggers)},
     }

@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from lorajax.formats.sidecar import CONFIG_NAME
 from lorajax.naming.superlora import ENTRY, Layout
 from lorajax.naming.zoo import BASE_MODEL, MODULES
 from lorajax.zoo.files.placing import UNFINISHED, place
@@ -30,6 +31,7 @@ from lorajax.zoo.lora.parametrisations import (
 )
 from lorajax.zoo.lora.training import Plan
 
+PEFT_FAMILIES = ("lora", "locon")  # that PEFT's folder can hold
 DTYPES = {"fp32": np.float32, "fp16": np.float16, "bf16": ml_dtypes.bfloat16}
 
 
@@ -70,10 +72,22 @@ def write_lora(
       beside: ending → content of the files that share its name.
     """
     if form.dialect == "peft":
-        return _write_peft(path, plan, weights, form.dtype, metadata, beside)
+        return _write_peft(path, plan, weights, form, metadata, beside)
     for ending, content in beside.items():
         place(path.with_name(path.stem + ending), content)
-    tensors, layout = kohya_tensors(plan, weights)
+    write_tensors(path, plan, weights, form, metadata)
+
+
+def write_tensors(
+    path: Path, plan: Plan, weights: Weights, form: Form, metadata: Mapping[str, str]
+) -> None:
+    """Writes the tensor file alone, and before PEFT's its configuration."""
+    if form.dialect == "peft":
+        config = json.dumps(peft_config(plan, weights), indent=2)
+        place(path.with_name(CONFIG_NAME), config.encode())
+        tensors, layout = peft_tensors(weights), {}
+    else:
+        tensors, layout = kohya_tensors(plan, weights)
     save_tensors(path, tensors, form.dtype, {**metadata, **layout})
 
 
@@ -119,19 +133,16 @@ def _write_peft(
     path: Path,
     plan: Plan,
     weights: Weights,
-    dtype: str,
+    form: Form,
     metadata: Mapping[str, str],
     beside: Mapping[str, bytes],
 ) -> None:
-    """PEFT's folder: `adapter_model.safetensors` and `adapter_config.json`."""
+    """PEFT's folder, a new one in place of what was there."""
     folder = path.parent
     unfinished = folder.with_name(folder.name + UNFINISHED)
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    tensors = peft_tensors(weights)
-    save_tensors(unfinished / path.name, tensors, dtype, metadata)
-    config = json.dumps(peft_config(plan, weights), indent=2)
-    place(unfinished / "adapter_config.json", config.encode())
+    write_tensors(unfinished / path.name, plan, weights, form, metadata)
     for ending, content in beside.items():
         place(unfinished / (path.stem + ending), content)
     shutil.rmtree(folder, ignore_errors=True)  # what a deleted LoRA left behind

@@ -14,23 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from lorajax.errors import ZooError
-from lorajax.formats.sidecar import CONFIG_NAME
+from lorajax.formats.sidecar import CONFIG_NAME, WEIGHTS_NAME
 from lorajax.formats.text import clean, shown
-from lorajax.naming.zoo import BASE_MODEL
 from lorajax.zoo.base.words import words_of
 from lorajax.zoo.files.placing import place
-from lorajax.zoo.lora.applying import PEFT_WEIGHTS
-from lorajax.zoo.lora.metadata import plan_metadata
+from lorajax.zoo.lora.metadata import MANAGER_ENDING, manager_sidecar, plan_metadata
 from lorajax.zoo.lora.parametrisations import Weights
 from lorajax.zoo.lora.training import Plan
-from lorajax.zoo.lora.writing import (
-    kohya_tensors,
-    peft_config,
-    peft_tensors,
-    save_tensors,
-)
+from lorajax.zoo.lora.writing import Form, write_tensors
 
-SIDECAR, PREVIEW, STATE = ".metadata.json", ".preview.png", ".training"
+PREVIEW, STATE = ".preview.png", ".training"
 MAX_TAGS = 1000
 _REPEATS = re.compile(r"\d+_.+")
 
@@ -48,11 +41,11 @@ class Place:
 
     @property
     def weights(self) -> Path:
-        return self.out / PEFT_WEIGHTS if self.dialect == "peft" else self.out
+        return self.out / WEIGHTS_NAME if self.dialect == "peft" else self.out
 
     @property
     def sidecar(self) -> Path:
-        return self.weights.with_name(self.weights.stem + SIDECAR)
+        return self.weights.with_name(self.weights.stem + MANAGER_ENDING)
 
     @property
     def preview(self) -> Path:
@@ -144,26 +137,16 @@ def write_own(
             place(spot.preview, preview)
         else:  # that of an older LoRA would show what this one does not do
             spot.preview.unlink(missing_ok=True)
-        _write_weights(spot, plan, weights, dtype, _metadata(spot, plan, told))
+        if spot.dialect == "peft":  # never beside another one's config
+            spot.weights.unlink(missing_ok=True)
+        form = Form(spot.dialect, dtype)
+        write_tensors(spot.weights, plan, weights, form, _metadata(spot, plan, told))
     except OSError as error:
         raise ZooError(
             f"{shown(spot.out)}: expected a place to write to, found: "
             f"{clean(error.strerror or type(error).__name__, 80)}",
             "free some space, and run the same command again",
         ) from error
-
-
-def _write_weights(
-    spot: Place, plan: Plan, weights: Weights, dtype: str, metadata: dict[str, str]
-) -> None:
-    if spot.dialect == "peft":
-        spot.weights.unlink(missing_ok=True)  # never beside another one's config
-        config = json.dumps(peft_config(plan, weights), indent=2)
-        place(spot.out / CONFIG_NAME, config.encode())
-        tensors, layout = peft_tensors(weights), {}
-    else:
-        tensors, layout = kohya_tensors(plan, weights)
-    save_tensors(spot.weights, tensors, dtype, metadata | layout)
 
 
 def _metadata(spot: Place, plan: Plan, told: Told) -> dict[str, str]:
@@ -190,13 +173,8 @@ def _tags(caption: str, trigger: str) -> list[str]:
 def sidecar(spot: Place, told: Told) -> dict:
     """What a collection's manager keeps beside a LoRA."""
     (counts,) = tag_frequency(told).values()
-    return {
-        "file_name": spot.name,
-        "model_name": spot.name,
-        "base_model": BASE_MODEL,
-        "tags": list(counts)[:20],
-        "civitai": {"trainedWords": [told.trigger] if told.trigger else []},
-    }
+    triggers = [told.trigger] if told.trigger else []
+    return manager_sidecar(spot.name, list(counts)[:20], triggers)
 
 
 def check_written(weights: Weights, dtype: str) -> None:
