@@ -50,9 +50,9 @@ class ZooSettings(Section):
       captions: captions that every LoRA draws, half of them for either half of its
         behaviour set; 0 draws none.
       sampler_steps: Euler steps of a picture of the behaviour set.
-      guidance: of those pictures, without a classifier at 1.
-      test_share: of the styles, kept for testing.
-      validation_share: of the styles, kept for choosing.
+      guidance: of those pictures, away from what no caption gives; none at 1.
+      test_share: of the styles, kept for testing; at least two, at most a third.
+      validation_share: of the styles, kept for choosing; likewise.
       synthetic: nothing is trained: files of random but structured numbers, for load
         tests alone.
       seed: everything random in the collection follows from it.

@@ -1,15 +1,17 @@
 """Supervision by what LoRAs do: a rendered behaviour set as the teacher."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from lorajax.dataset.supervision import Supervision
 from lorajax.pictures.behaviour_set import HALVES, has_behaviour
 from lorajax.pictures.likeness import (
+    Descriptions,
     describe_set,
     similarity,
     split_half_correlation,
@@ -18,6 +20,8 @@ from lorajax.pictures.likeness import (
 
 # A triplet takes three.
 MIN_PICTURED = 3
+# Of a collection: a few pictures must not silence the tags of all.
+MIN_SHARE = 0.5
 
 
 class Behaviour(NamedTuple):
@@ -52,7 +56,13 @@ def read_behaviour(
     Raises:
       FormatError: for an index or a picture that is not what it should be.
     """
-    described = describe_set(folder, names, on_progress)
+    return compare(describe_set(folder, names, on_progress), reference)
+
+
+def compare(
+    described: Descriptions, reference: Bool[np.ndarray, " b"] | None = None
+) -> Behaviour:
+    """Likeness of described LoRAs; see `read_behaviour`."""
     first, second = (similarity(described, half, reference) for half in HALVES)
     noise, agreement = (
         split_half_noise(first, second),
@@ -68,15 +78,29 @@ def from_behaviour(
     labels_from: str,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Supervision | None:
-    """Half 1 of the behaviour set as the teacher, None without pictures."""
+    """Half 1 of the behaviour set as the teacher; None if most LoRAs have none."""
     if not has_behaviour(folder):
         return None
-    found = read_behaviour(folder, names, on_progress=on_progress)
-    if found.present.sum() < MIN_PICTURED:
+    described = describe_set(folder, names, on_progress)
+    found = compare(described)
+    if found.present.sum() < max(MIN_PICTURED, MIN_SHARE * len(names)):
         return None
     styles = f"styles by {labels_from}" if labels_from else "no styles are known"
     note = (
         f"pictures of {found.present.sum()} of {len(names)} LoRAs, noise "
         f"{found.noise:.3f}, halves correlate {found.correlation:.3f}; {styles}"
     )
-    return Supervision("behaviour", labels, found.teacher, None, note, found.noise)
+    teacher, noise = found.teacher, found.noise
+    return Supervision("behaviour", labels, teacher, None, note, noise, described)
+
+
+def as_seen_by(supervision: Supervision, train: Int[np.ndarray, " m"]) -> Supervision:
+    """The teacher with the mean and spread of the training LoRAs' pictures alone.
+
+    Other teachers compare two LoRAs without looking at any third.
+    """
+    if supervision.pictures is None:
+        return supervision
+    reference = np.isin(np.arange(len(supervision.labels)), train)
+    seen = compare(supervision.pictures, reference)
+    return replace(supervision, similarity=seen.teacher, noise=seen.noise)

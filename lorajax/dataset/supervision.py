@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from lorajax.pictures.likeness import Descriptions
+
 Kind = Literal["triplets", "rankings", "behaviour", "tags", "folders", "none"]
 
 # A tag on this share of the most frequent tag's pictures counts as being on all.
@@ -28,6 +30,7 @@ class Supervision:
       triplets: (anchor, positive, negative) as indices, for `triplets` and `rankings`.
       note: one line for the person: what was found, and where.
       noise: how unsure a likeness is, as one standard deviation; 0 where it is exact.
+      pictures: what `similarity` was computed from, where it was pictures.
     """
 
     kind: Kind
@@ -36,6 +39,7 @@ class Supervision:
     triplets: Int[np.ndarray, "t 3"] | None
     note: str
     noise: float = 0.0
+    pictures: Descriptions | None = None
 
     @property
     def known(self) -> Bool[np.ndarray, " b"]:

@@ -20,7 +20,7 @@ PRESETS = "zoo"
 def preset(config: Path) -> Path:
     """A file as it is; the name of a shipped recipe of the zoo as its file."""
     named = SHIPPED / PRESETS / f"{config}.yaml"
-    return named if not config.exists() and named.is_file() else config
+    return named if not config.is_file() and named.is_file() else config
 
 
 @dataclass(frozen=True)

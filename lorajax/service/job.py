@@ -11,6 +11,7 @@ from lorajax.dataset.finding import find_supervision
 from lorajax.dataset.supervision import Supervision
 from lorajax.errors import CheckpointError
 from lorajax.projection.preparing import Prepared, keeper, prepare
+from lorajax.service.compute import keep_freed_memory
 from lorajax.service.progress import OnProgress, Progress
 from lorajax.training.fit import Stopped
 from lorajax.training.run_dir import RunDir, write_json
@@ -55,6 +56,7 @@ def open_job(
     wanted = settings.collection
     if wanted.path is None:
         folder = demo_path(settings.zoo)
+        keep_freed_memory()
         build_zoo(settings.zoo, folder, counted("training demo LoRAs"))
     else:
         folder = Path(wanted.path).expanduser()

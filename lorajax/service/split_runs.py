@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lorajax.config import JobSettings
+from lorajax.dataset.behaviour import as_seen_by
 from lorajax.dataset.splits import MIN_LABELS, Split, everything, make_split, only
 from lorajax.encoder.embedder import TrainedEncoder, initial_encoder
 from lorajax.errors import ProjectionError
@@ -70,10 +71,12 @@ def _run_split(job: Job, number: int) -> dict[str, dict[str, float]]:
     split = _split(job, number)
     assert split is not None  # it depends on the labels, which did not change
     settings, seed = job.settings, job.settings.run.seed + number
+    supervision = as_seen_by(job.supervision, split.train)
+    job = replace(job, supervision=supervision)
     basis, features, start = _start(job, split, number)
     split = _embeddable(job, split, features, number)
     trained = _train(job, features, split, start, number)
-    truth = truth_of(job.supervision, split.test, settings.evaluation, seed)
+    truth = truth_of(supervision, split.test, settings.evaluation, seed)
     held_out = features[split.test]
     unlearned = normalised(held_out, settings.encoder.normalise, start.lengths)
     vectors = {

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lorajax.config import load_job
+from lorajax.config.zoo import ZooSettings
 from lorajax.service.configs import SHIPPED, find_configs, preset
+from lorajax.zoo.benchmark.parts import split_by_style
+from lorajax.zoo.collection.recipes import make_recipes
 
 
 def test_a_recipe_is_found_by_name_and_a_file_is_taken_as_it_is(tmp_path):
@@ -14,6 +18,13 @@ def test_a_recipe_is_found_by_name_and_a_file_is_taken_as_it_is(tmp_path):
     own = tmp_path / "bench"
     own.write_text("zoo: {styles: 3}\n", encoding="utf-8")
     assert preset(own) == own
+
+
+def test_a_collection_of_a_recipes_name_does_not_hide_the_recipe(tmp_path, monkeypatch):
+    """`zoo build bench --out bench` must go on when it is said again."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bench").mkdir()
+    assert preset(Path("bench")) == SHIPPED / "zoo" / "bench.yaml"
 
 
 def test_recipes_are_not_offered_as_runs():
@@ -36,5 +47,12 @@ def test_recipes_have_the_sizes_they_are_known_for(name, styles, loras):
 def test_the_papers_recipe_splits_as_the_paper_does():
     """549 LoRAs to train and select on, 150 of other styles to evaluate with."""
     zoo = load_job(preset(Path("paper")), []).zoo
-    held = round(zoo.test_share * zoo.styles) * zoo.loras_per_style
-    assert (held, zoo.styles * zoo.loras_per_style - held) == (150, 549)
+    styles = [recipe.style.name for recipe in make_recipes(zoo)]
+    rng = np.random.default_rng(0)
+    split = split_by_style(styles, zoo.test_share, zoo.validation_share, rng)
+    assert len(split.train) + len(split.validation) == 549
+    assert len(split.test) == 150
+
+
+def test_the_demo_is_what_a_run_without_a_collection_trains():
+    assert load_job(preset(Path("demo")), []).zoo == ZooSettings()

@@ -92,7 +92,7 @@ EVERYTHING = Content()
 def sample_scenes(
     rng: np.random.Generator, count: int, content: Content = EVERYTHING
 ) -> Scenes:
-    """Draws `count` scenes that show nothing but `content`; half have two objects."""
+    """Draws `count` scenes of nothing but `content`; about half have two objects."""
 
     def choose(words: Sequence[str], known: Sequence[str], width: int) -> np.ndarray:
         indices = np.array([known.index(word) for word in words])

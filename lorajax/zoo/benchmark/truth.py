@@ -19,9 +19,8 @@ from lorajax.dataset.label_files import COLUMNS, LABEL_COLUMNS, LABELS, ROLES
 from lorajax.dataset.mining import GAP_IN_NOISE
 from lorajax.dataset.splits import Split
 from lorajax.dataset.supervision import jaccard
-from lorajax.dataset.tags import read_tags
+from lorajax.dataset.tags import sidecar_tags
 from lorajax.errors import ZooError
-from lorajax.formats.safetensors_file import open_tensor_file
 from lorajax.formats.text import shown
 from lorajax.pictures.behaviour_set import has_behaviour
 from lorajax.zoo.benchmark.parts import (
@@ -39,7 +38,8 @@ from lorajax.zoo.files.placing import place
 FOLDER = "truth"
 INDEX = "zoo.json"
 PARTS = ("train", "validation", "test")
-TRIPLETS = {"train": 20_000, "validation": 4_000, "test": 20_000}
+# Parts that have triplets, and how many: those of unseen styles, and of seen ones.
+TRIPLETS = {"train": 20_000, "validation": 4_000, "test": 20_000, "seen_test": 20_000}
 HUMAN, QUERIES = 1_500, 30  # as in the paper's benchmark
 # Small collections get at most this many triplets for each LoRA of a part.
 PER_LORA = 100
@@ -61,7 +61,8 @@ class Teachers:
 
     Attributes:
       behaviour: None where the collection has no pictures.
-      tags: Jaccard index of the tags that the files carry.
+      tags: Jaccard index of what uploaders say in sidecars; nobody says anything of
+        some LoRAs, and they are in no triplet.
     """
 
     behaviour: Behaviour | None
@@ -88,7 +89,7 @@ def write_truth_files(
     split = split_by_style(listed.styles, test_share, validation_share, _rng(seed, 0))
     teachers = Teachers(
         _behaviour(folder, listed, split, on_progress),
-        jaccard([frozenset(_tags(file)) for file in listed.files]),
+        jaccard([frozenset(sidecar_tags(file)) for file in listed.files]),
     )
     seen = split_within_styles(listed.styles, test_share, _rng(seed, 1))
     lists = dict(zip(PARTS, (split.train, split.validation, split.test), strict=True))
@@ -151,10 +152,6 @@ def _behaviour(
     return read_behaviour(folder, listed.names, reference, on_progress)
 
 
-def _tags(file: Path) -> dict[str, float]:
-    return read_tags(open_tensor_file(file))
-
-
 def _behaviour_files(
     behaviour: Behaviour,
     lists: dict[str, Int[np.ndarray, " m"]],
@@ -163,7 +160,7 @@ def _behaviour_files(
 ) -> dict[str, str]:
     similarity, gap = behaviour.teacher, GAP_IN_NOISE * behaviour.noise
     texts = {}
-    for number, part in enumerate(PARTS):
+    for number, part in enumerate(TRIPLETS):
         drawn = _draw(similarity, lists[part], part, gap, _rng(seed, 2, number))
         texts[f"triplets_behaviour_{part}.jsonl"] = _triplets(drawn, names)
     rng = _rng(seed, 4)
@@ -187,7 +184,7 @@ def _tag_files(
     seed: int,
 ) -> dict[str, str]:
     texts = {}
-    for number, part in enumerate(PARTS):
+    for number, part in enumerate(TRIPLETS):
         drawn = _draw(similarity, lists[part], part, 0.0, _rng(seed, 3, number))
         texts[f"triplets_tags_{part}.jsonl"] = _triplets(drawn, names)
     return texts

@@ -22,9 +22,11 @@ ABOUT = {
     "triplets_behaviour_train.jsonl": "by pictures, training LoRAs",
     "triplets_behaviour_validation.jsonl": "by pictures, validation LoRAs",
     "triplets_behaviour_test.jsonl": "by pictures, test LoRAs",
-    "triplets_tags_train.jsonl": "by tags in the files, training LoRAs",
+    "triplets_tags_train.jsonl": "by tags in the sidecars, training LoRAs",
     "triplets_tags_validation.jsonl": "by tags, validation LoRAs",
     "triplets_tags_test.jsonl": "by tags, test LoRAs",
+    "triplets_behaviour_seen_test.jsonl": "by pictures, LoRAs of `seen_test_ids.txt`",
+    "triplets_tags_seen_test.jsonl": "by tags, LoRAs of `seen_test_ids.txt`",
     "triplets_human_style.jsonl": "**simulated** ratings of test LoRAs, see below",
     "rankings_behaviour.csv": "by pictures, test LoRAs; rank 1 is the most alike",
 }

@@ -1,16 +1,17 @@
 """Builds a collection: a recipe → a flat folder of trained LoRAs and their truth.
 
-The folder holds what trainers write (see `writing`), `zoo.json`, the truth about every
-LoRA, and `behaviour/`, the pictures that each one makes of the same captions and noise.
-A build that was stopped goes on where it was: what is written is kept. `zoo.json` is
-there from the start, and says `"finished": true` when every LoRA is.
+The folder holds what trainers write (see `lorajax.zoo.lora.writing`), `zoo.json`, the
+truth about every LoRA, and `behaviour/`, the pictures that each one makes of the same
+captions and noise. A build that was stopped goes on where it was: what is written is
+kept. `zoo.json` is there from the start, and says `"finished": true` at the end.
 """
 
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +23,7 @@ from platformdirs import user_cache_path
 
 from lorajax.config.zoo import ZooSettings
 from lorajax.errors import ZooError
+from lorajax.formats.text import shown
 from lorajax.naming.zoo import BASE_MODEL
 from lorajax.zoo.base.model import Params
 from lorajax.zoo.base.shipped import hash_base, load_base
@@ -66,11 +68,16 @@ def build_zoo(
     rows = [describe(recipe) for recipe in recipes]
     _claim(out, settings, rows)
     missing = [recipe for recipe in recipes if not (out / recipe.path).exists()]
+    if not missing and is_finished(out):
+        on_progress(len(recipes), len(recipes))
+        return out
     done = len(recipes) - len(missing)
     on_progress(done, len(recipes))
-    for _ in _train_missing(out, missing, settings):
-        done += 1
-        on_progress(done, len(recipes))
+    # Closed at once when `on_progress` raises, or training would go on unheard.
+    with closing(_train_missing(out, missing, settings)) as written:
+        for _ in written:
+            done += 1
+            on_progress(done, len(recipes))
     shares = settings.test_share, settings.validation_share
     write_truth_files(out, settings.seed, *shares)
     _write_truth(out, settings, rows, finished=True)
@@ -79,7 +86,7 @@ def build_zoo(
 
 def _train_missing(
     out: Path, missing: Sequence[Recipe], settings: ZooSettings
-) -> Iterator[Path]:
+) -> Generator[Path, None, None]:
     """Trains, draws and writes, group by group; yields files as they come to be."""
     if not missing:
         return
@@ -190,12 +197,29 @@ def demo_path(settings: ZooSettings) -> Path:
 def is_finished(folder: Path) -> bool:
     """Whether a folder holds a collection whose every LoRA is written."""
     path = folder / TRUTH
-    return path.is_file() and read_truth(folder)["finished"]
+    return path.is_file() and read_truth(folder).get("finished") is True
 
 
 def read_truth(folder: Path) -> dict:
-    """The truth of a collection; see `_write_truth`."""
-    return json.loads((folder / TRUTH).read_text(encoding="utf-8"))
+    """The truth of a collection; see `_write_truth`.
+
+    Raises:
+      ZooError: where it is damaged.
+    """
+    path = folder / TRUTH
+    try:
+        truth = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ZooError(
+            f"{shown(path)}: expected the truth of a collection, found damage",
+            "delete the folder and build it again",
+        ) from error
+    if not isinstance(truth, dict):
+        raise ZooError(
+            f"{shown(path)}: expected the truth of a collection, found something else",
+            "delete the folder and build it again",
+        )
+    return truth
 
 
 def identify(settings: ZooSettings) -> str:
@@ -211,13 +235,31 @@ def identify(settings: ZooSettings) -> str:
 def _claim(out: Path, settings: ZooSettings, rows: list[dict]) -> None:
     """Makes the folder this collection's own, or refuses another collection's."""
     if not (out / TRUTH).exists():
-        out.mkdir(parents=True, exist_ok=True)
+        _make_empty(out)
         return _write_truth(out, settings, rows, finished=False)
     found = read_truth(out).get("identity")
     if found != identify(settings):
         raise ZooError(
             f"{out} holds another collection ({found}), expected {identify(settings)}",
             "choose an empty folder, or build with that collection's settings",
+        )
+
+
+def _make_empty(out: Path) -> None:
+    """A folder of the collection's own, so that nothing of a person is overwritten."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        strange = next(out.iterdir(), None)
+    except OSError as error:
+        raise ZooError(
+            f"{shown(out)}: expected a folder to write to, found: {error.strerror}",
+            "choose another --out",
+        ) from error
+    if strange is not None:
+        raise ZooError(
+            f"{shown(out)}: expected an empty folder or a collection, found "
+            f"{shown(Path(strange.name))}",
+            "choose another --out",
         )
 
 

@@ -7,7 +7,10 @@ UNFINISHED = ".unfinished"
 
 
 def place(path: Path, content: bytes) -> None:
-    """Writes beside the place first, then moves there."""
-    unfinished = path.with_name(path.name + UNFINISHED)
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    """Writes beside the place first, under a name of this process, then moves there."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

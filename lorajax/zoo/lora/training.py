@@ -27,6 +27,7 @@ from lorajax.zoo.lora.parametrisations import (
 )
 
 SHARED_SEED = 42
+PADDED_TO = 32  # pictures of a set
 RANKS = (1, 2, 4, 8)
 MAX_RANK = max(RANKS)
 # Families whose targets cannot differ within one compiled step.
@@ -113,11 +114,12 @@ def train_loras(
 
 
 def prepare(plans: Sequence[Plan], sets: Sequence[Pictures]) -> Training:
-    """Plans and pictures as arrays, pictures padded to the largest set."""
+    """Plans and pictures as arrays, pictures padded to a common count."""
     structures = {plan.structure for plan in plans}
     if len(structures) > 1:
         raise ValueError(f"expected plans of one structure, got {structures}")
-    most = max(len(own.pictures) for own in sets)
+    # Sets of nearly one size have one compiled step.
+    most = -(-max(len(own.pictures) for own in sets) // PADDED_TO) * PADDED_TO
 
     def padded(arrays: Sequence[np.ndarray]) -> Array:
         rows = [np.resize(array, (most, *array.shape[1:])) for array in arrays]

@@ -139,7 +139,7 @@ def _write_peft(
 ) -> None:
     """PEFT's folder, a new one in place of what was there."""
     folder = path.parent
-    unfinished = folder.with_name(folder.name + UNFINISHED)
+    unfinished = folder.with_name(f"{folder.name}.{os.getpid()}{UNFINISHED}")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     write_tensors(unfinished / path.name, plan, weights, form, metadata)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from lorajax.dataset.behaviour import read_behaviour
 from lorajax.dataset.label_files import read_labels, read_rankings, read_triplets
@@ -123,7 +124,7 @@ def test_it_is_the_same_every_time_and_another_with_another_seed(
     before = written(folder)
     write_truth_files(folder)
     assert written(folder) == before
-    assert set(before) == set(written(folder)) and len(before) == 14
+    assert set(before) == set(written(folder)) and len(before) == 16
     other = pictured(tmp_path)
     write_truth_files(other)
     assert written(other) == before
@@ -138,6 +139,25 @@ def test_the_readme_tells_what_is_simulated_and_counts(folder: Path) -> None:
     for path in (folder / "truth").iterdir():
         assert path.name == "README.md" or f"`{path.name}`" in text
     assert max(map(len, (line for line in text.splitlines() if line[:1] != "|"))) <= 88
+
+
+def test_a_lora_that_nobody_tagged_is_in_no_triplet_by_tags(tmp_path: Path) -> None:
+    """Not even by `ss_tag_frequency`, which holds the word that names its style."""
+    pictured(tmp_path, pictures=False)
+    silent = sorted(tmp_path.glob("*.metadata.json"))[:8]
+    for path in silent:
+        path.write_text('{"tags": []}', encoding="utf-8")
+        file = path.with_name(path.name.replace(".metadata.json", ".safetensors"))
+        metadata = {
+            "ss_base_model_version": "lorajax-zoo-1",
+            "ss_tag_frequency": '{"10_trigger": {"trigger": 10}}',
+        }
+        save_file(load_file(file), file, metadata)
+    write_truth_files(tmp_path)
+    names = {path.name.removesuffix(".metadata.json") for path in silent}
+    for file in (tmp_path / "truth").glob("triplets_tags_*.jsonl"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            assert not names & set(json.loads(line).values())
 
 
 def test_without_pictures_tags_are_left(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A built collection: complete, readable, true to its recipes, and resumable."""
 
 import json
+import threading
 from pathlib import Path
 
 import jax
@@ -105,15 +106,45 @@ def test_a_stopped_build_is_not_finished(tmp_path):
         if done == 1:
             raise Stop
 
+    settings = SETTINGS.model_copy(update={"together": 1})
     with pytest.raises(Stop):
-        build_zoo(SETTINGS, tmp_path, stop)
+        build_zoo(settings, tmp_path, stop)
     assert not is_finished(tmp_path)
-    assert is_finished(build_zoo(SETTINGS, tmp_path))
+    files = [tmp_path / row["file"] for row in read_truth(tmp_path)["loras"]]
+    kept = {file: file.stat().st_mtime_ns for file in files if file.exists()}
+    assert 0 < len(kept) < len(files)
+    assert not [t for t in threading.enumerate() if "ThreadPool" in t.name]
+    assert is_finished(build_zoo(settings, tmp_path))
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
 
 
 def test_another_collections_folder_is_refused(zoo):
     with pytest.raises(ZooError, match="holds another collection"):
         build_zoo(SETTINGS.model_copy(update={"seed": 9}), zoo)
+
+
+def test_a_folder_that_holds_other_things_is_refused(tmp_path):
+    (tmp_path / "mine.safetensors").touch()
+    with pytest.raises(ZooError, match=r"empty folder .* mine\.safetensors"):
+        build_zoo(SETTINGS, tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ZooError, match="a folder to write to"):
+        build_zoo(SETTINGS, tmp_path / "file")
+
+
+def test_a_damaged_truth_is_a_refusal(tmp_path):
+    for text in ("{", "[]"):
+        (tmp_path / "zoo.json").write_text(text, encoding="utf-8")
+        with pytest.raises(ZooError, match="expected the truth of a collection"):
+            build_zoo(SETTINGS, tmp_path)
+
+
+def test_a_finished_collection_is_left_alone(zoo):
+    before = (zoo / "truth" / "README.md").stat().st_mtime_ns
+    calls = []
+    build_zoo(SETTINGS, zoo, lambda done, total: calls.append((done, total)))
+    assert calls == [(6, 6)]
+    assert (zoo / "truth" / "README.md").stat().st_mtime_ns == before
 
 
 def test_the_cache_moves_and_follows_the_recipe(monkeypatch, tmp_path):
