@@ -1,12 +1,14 @@
 """The base models whose modules are known, by name."""
 
 from lorajax.errors import NamingError
+from lorajax.naming.flux import FLUX
 from lorajax.naming.language import DISTILBERT, GPT2, ROBERTA
 from lorajax.naming.stable_diffusion import SD1, SD2, SDXL
 from lorajax.naming.table import ModuleTable
 from lorajax.naming.zoo import TABLE as ZOO
 
-_TABLES = {t.base_model: t for t in (SD1, SD2, SDXL, GPT2, ROBERTA, DISTILBERT, ZOO)}
+_ALL = (SD1, SD2, SDXL, FLUX, GPT2, ROBERTA, DISTILBERT, ZOO)
+_TABLES = {table.base_model: table for table in _ALL}
 BASE_MODELS: tuple[str, ...] = tuple(_TABLES)
 
 

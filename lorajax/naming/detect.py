@@ -12,7 +12,7 @@ from lorajax.errors import NamingError
 from lorajax.naming.bases import BASE_MODELS, table_of
 from lorajax.naming.shapes import Shape, agrees, described, dims_agree, sides
 from lorajax.naming.spellings import flat, spellings
-from lorajax.naming.strangers import unknown_base
+from lorajax.naming.strangers import refuse_foreign_blocks, unknown_base
 from lorajax.naming.table import Module
 from lorajax.naming.words import printable
 
@@ -23,13 +23,15 @@ _DECLARED = (
     (r"sd_v1.*|sd_?1\.\d.*|stable-diffusion-v1.*|(.*/)?stable-diffusion-v1-.*", "sd1"),
     (r"sd_v2.*|sd_?2\.\d.*|stable-diffusion-v2.*|(.*/)?stable-diffusion-2.*", "sd2"),
     (r"sdxl.*|stable-diffusion-xl.*|(.*/)?stable-diffusion-xl-.*", "sdxl"),
+    (r"(.*/)?flux([._-]?1)?([._/-](?!2).*)?", "flux"),
     (r"(.*/)?gpt2", "gpt2"),
     (r"(.*/)?roberta-base", "roberta-base"),
     (r"(.*/)?distilbert-base.*", "distilbert-base"),
 )
 # Models of the same names and widths as a known one, but with weights of their own.
 _LOOKALIKES = re.compile(
-    r"(?:.*/)?(?:distilgpt2|distilroberta|xlm-roberta|camembert).*"
+    r"(?:.*/)?(?:distilgpt2|distilroberta|xlm-roberta|camembert"
+    r"|chroma|flux[._-]?2|hunyuan[._-]?video).*"
 )
 
 
@@ -80,6 +82,8 @@ def detect(
         raise _stranger(best, modules, tensors, said)
     if best.disagreeing:
         raise _mismatch(best, modules, tensors)
+    outside = [flat(raw) for raw in modules if raw not in best.names]
+    refuse_foreign_blocks(outside, said)
     return Detection(
         best.base_model,
         best.names,

@@ -12,8 +12,16 @@ from functools import cache
 from lorajax.naming.bases import table_of
 from lorajax.naming.stable_diffusion import UNETS, UNet
 
+# Component → kohya's prefix; several text encoders are numbered.
 _KOHYA = {"unet": "lora_unet", "text_encoder": "lora_te"}
-_KOHYA_XL = {"text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}
+_KOHYA_NUMBERED = {
+    "sdxl": {
+        "unet": "lora_unet",
+        "text_encoder": "lora_te1",
+        "text_encoder_2": "lora_te2",
+    },
+    "flux": {"transformer": "lora_unet", "text_encoder": "lora_te1"},
+}
 _RESNET = {
     "conv1": "in_layers.2",
     "conv2": "out_layers.3",
@@ -42,13 +50,13 @@ def _spell(name: str, base_model: str) -> Iterator[str]:
     component, rest = name.split(".", 1)
     if component in ("transformer", "distilbert"):
         yield rest  # an adapter of the bare model, without its head
-    if component not in ("unet", "text_encoder", "text_encoder_2"):
-        return
-    kohya = {**_KOHYA, **_KOHYA_XL} if base_model == "sdxl" else _KOHYA
-    yield f"{kohya[component]}.{rest}"
-    if component == "text_encoder_2":
-        return
-    yield rest  # PEFT and the oldest diffusers leave the component out
+    kohya = _KOHYA_NUMBERED.get(base_model, _KOHYA)
+    if component in kohya:
+        yield f"{kohya[component]}.{rest}"
+    if component in ("unet", "text_encoder"):
+        yield rest  # PEFT and the oldest diffusers leave the component out
+    if base_model == "flux" and component == "transformer":
+        yield f"diffusion_model.{rest}"
     if component == "unet":
         yield f"lycoris.{rest}"
     if component == "unet" and base_model in UNETS:

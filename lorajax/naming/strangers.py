@@ -27,11 +27,12 @@ _EMBEDDING_WIDTHS = {768, 1024, 1280, 2048, 4096}
 _OTHER_BASES = (
     (r"double_blocks_\d+_.*mlp_fc\d", "HunyuanVideo"),
     (r"(?:double|single)_blocks_\d+_processor", "FLUX.1 (XLabs)"),
-    (r"(?:double|single)_blocks_\d+_", "FLUX or HunyuanVideo"),
-    (r"single_transformer_blocks_\d+_", "FLUX"),
+    (r"(?:double|single)_blocks_\d+_", "HunyuanVideo or another relative of FLUX.1"),
+    (r"single_transformer_blocks_\d+_", "FLUX in diffusers' split layers"),
     (r"joint_blocks_\d+_", "Stable Diffusion 3"),
     (r"transformer_blocks_\d+_(?:img|txt)_m(?:lp|od)", "Qwen-Image"),
-    (r"transformer_blocks_\d+_attn_(?:add|to)_", "Stable Diffusion 3 or Qwen-Image"),
+    (r"transformer_blocks_\d+_attn_(?:add|to)_",
+     "FLUX in diffusers' split layers, Stable Diffusion 3 or Qwen-Image"),
     (r"blocks_\d+_(?:self|cross)_attn_[qkvo]_proj", "Cosmos"),
     (r"blocks_\d+_(?:self_attn_[qkvo]$|cross_attn_[qkvo]|ffn_)", "Wan"),
     (r"lora_prior_(?:unet|te)_", "Stable Cascade"),
@@ -43,6 +44,11 @@ _OTHER_BASES = (
     (r"(?:down|up|mid)_blocks?_|(?:input|output|middle)_blocks?_",
      "a U-Net of unknown layout"),
 )  # fmt: skip
+
+# Blocks of diffusion transformers; those of a U-Net are numbered by their level first.
+_TRANSFORMER_BLOCK = re.compile(
+    r"(?:double|single|joint)_blocks_\d+_|(?<!\d_)transformer_blocks_\d+_"
+)
 
 
 def not_a_lora(tensors: Mapping[str, Shape]) -> NamingError:
@@ -77,6 +83,21 @@ def _is_textual_inversion(tensors: Mapping[str, Shape]) -> bool:
             for name, shape in tensors.items()
         )
     )
+
+
+def refuse_foreign_blocks(flat_modules: list[str], declared: str) -> None:
+    """Raise for layers of a diffusion transformer that the detected base has not.
+
+    All layers within blocks have their place in a table, and text encoders are shared:
+    without this rule the larger part of a HunyuanVideo LoRA would pass for FLUX.1,
+    and a LoRA for Stable Diffusion 3 with its text encoders for SDXL.
+
+    Args:
+      flat_modules: the modules outside the base's table, with dots as underscores.
+      declared: what the file says about its base model, or nothing.
+    """
+    if foreign := [name for name in flat_modules if _TRANSFORMER_BLOCK.search(name)]:
+        raise unknown_base(foreign, declared)
 
 
 def unknown_base(flat_modules: list[str], declared: str) -> NamingError:

@@ -9,8 +9,8 @@ class Module:
     """One weight of a base model that a LoRA may update.
 
     Attributes:
-      name: dotted diffusers path with its component in front, as in
-        `unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q`.
+      name: dotted path in diffusers or in the model's own code, with its component
+        in front: `unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q`.
       shape: `(out, in)` for a linear layer, `(out, in, kh, kw)` for a convolution.
     """
 

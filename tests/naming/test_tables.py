@@ -18,6 +18,10 @@ SIZES = {
     ("sdxl", "unet."): (788, 3_074_240),
     ("sdxl", "text_encoder."): (72, 165_888),
     ("sdxl", "text_encoder_2."): (192, 903_168 - 165_888),
+    ("flux", "transformer."): (304, 4_786_176),
+    ("flux", "double_blocks."): (190, 2_684_928),
+    ("flux", "single_blocks."): (114, 2_101_248),
+    ("flux", "text_encoder."): (72, 165_888),
 }
 
 
@@ -54,6 +58,22 @@ def test_known_places():
     assert shapes[f"{block}.ff.net.0.proj"] == (10240, 1280)
 
 
+def test_known_places_of_flux():
+    """Shapes that a public file of kohya's trainer has, at rank 16."""
+    modules = table_of("flux").modules
+    assert modules[0].name == "transformer.double_blocks.0.img_mod.lin"
+    assert modules[303].name == "transformer.single_blocks.37.linear2"
+    shapes = {m.name.removeprefix("transformer."): m.shape for m in modules}
+    assert shapes["double_blocks.0.img_attn.qkv"] == (9216, 3072)
+    assert shapes["double_blocks.18.txt_attn.proj"] == (3072, 3072)
+    assert shapes["double_blocks.7.img_mlp.0"] == (12288, 3072)
+    assert shapes["double_blocks.7.txt_mlp.2"] == (3072, 12288)
+    assert shapes["double_blocks.0.txt_mod.lin"] == (18432, 3072)
+    assert shapes["single_blocks.0.linear1"] == (21504, 3072)
+    assert shapes["single_blocks.37.linear2"] == (3072, 15360)
+    assert shapes["single_blocks.5.modulation.lin"] == (9216, 3072)
+
+
 def test_an_unknown_base_lists_the_known():
-    with pytest.raises(NamingError, match=r"expected .*sd1, sd2, sdxl.*found 'flux'"):
-        table_of("flux")
+    with pytest.raises(NamingError, match=r"expected .*sd1, sd2, sdxl.*found 'sd3'"):
+        table_of("sd3")
