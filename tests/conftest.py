@@ -40,6 +40,7 @@ def adapter_of(
         unmapped=(),
         side=(),
         ranks={module: 1 for module in updates},
+        factors=(),
         dtype="F32",
         warnings=(),
         content_key=name,

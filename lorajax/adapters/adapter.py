@@ -4,9 +4,10 @@ The factors are read in one pass over the file and checked before anything is co
 every refusal names the module or tensor it found wrong.
 """
 
+import contextlib
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +17,17 @@ from jaxtyping import Float, Shaped
 
 from lorajax.adapters.checks import check_finite
 from lorajax.adapters.interface import Update
-from lorajax.adapters.single import build_single, check_single, single_ranks
-from lorajax.adapters.superlora_file import build_joint, check_joint, joint_ranks
+from lorajax.adapters.low_rank import zero_modules
+from lorajax.adapters.single import plan_single
+from lorajax.adapters.superlora_file import plan_joint
 from lorajax.errors import AdapterError, LorajaxError
 from lorajax.formats.dtypes import DTYPES, to_float32
 from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
 from lorajax.formats.scan import lora_name
 from lorajax.formats.text import listed, shown
 from lorajax.naming.resolve import Naming, resolve
+
+_KEPT = (DTYPES["F16"], DTYPES["BF16"], DTYPES["F32"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,7 @@ class Adapter:
       unmapped: the trainer's names of modules outside the base model's table.
       side: raw names of full weights, biases and embeddings.
       ranks: module → the rank that it was trained at, dead modules included.
+      factors: raw names of the tensors that the updates are made of.
       dtype: the number format of the factors, the commonest one first.
       warnings: what a person should know, one line each.
       content_key: BLAKE3 of the file's body and of what its bytes mean.
@@ -61,6 +66,7 @@ class Adapter:
     unmapped: tuple[str, ...]
     side: tuple[str, ...]
     ranks: dict[str, int]
+    factors: tuple[str, ...]
     dtype: str
     warnings: tuple[str, ...]
     content_key: str
@@ -75,7 +81,7 @@ class Adapter:
 
 
 def read_adapter(path: str | Path) -> Adapter:
-    """Open a file, name its tensors and read its updates.
+    """Open a file, name its tensors, read its updates and check their numbers.
 
     Raises:
       FormatError, NamingError, AdapterError: naming the file, what was expected,
@@ -86,43 +92,66 @@ def read_adapter(path: str | Path) -> Adapter:
 
 def name_and_build(file: TensorFile) -> Adapter:
     """An `Adapter` from an open file; every refusal begins with the file's path."""
-    try:
+    adapter = build_adapter(file)
+    check_numbers(adapter)
+    return adapter
+
+
+def build_adapter(file: TensorFile) -> Adapter:
+    """The same without a look at the numbers, for who computes with all of them.
+
+    A NaN or Inf in any factor makes each number that is computed of it no number:
+    `check_numbers` then says which tensor it lies in.
+
+    Raises:
+      NamingError, AdapterError: for tensors that are no LoRA of a known base model,
+        half a set, ranks or shapes that do not fit, an unbounded amount of work, and a
+        file whose every update is zero.
+    """
+    with _named(file.path):
         shapes = {name: info.shape for name, info in file.tensors.items()}
-        naming = resolve(shapes, file.metadata, file.peft_config)
-        return _sane(build_adapter(file, naming))
+        return _build(file, resolve(shapes, file.metadata, file.peft_config))
+
+
+def check_numbers(adapter: Adapter) -> None:
+    """Refuse an adapter whose norm is no number that directions can be computed from.
+
+    Raises:
+      AdapterError: naming the tensor that holds NaN or Inf, if one does.
+    """
+    if 0 < adapter.norm < math.inf:
+        return
+    with _named(adapter.path):
+        for name, array in open_tensor_file(adapter.path).read_many(adapter.factors):
+            check_finite(name, _kept(array))
+        raise AdapterError(
+            f"expected an update with a finite norm above 0, found {adapter.norm}",
+            "the training diverged or the file is damaged: use an earlier checkpoint",
+        )
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Refusals that do not yet begin with the file's path do so."""
+    try:
+        yield
     except LorajaxError as error:
-        where = shown(file.path)
+        where = shown(path)
         if error.message.startswith(where):
             raise
         raise type(error)(f"{where}: {error.message}", error.hint) from error
 
 
-def _sane(adapter: Adapter) -> Adapter:
-    """The adapter, if its norm is a number that directions can be computed from."""
-    if not 0 < adapter.norm < math.inf:
-        raise AdapterError(
-            f"expected an update with a finite norm above 0, found {adapter.norm}",
-            "the training diverged or the file is damaged: use an earlier checkpoint",
-        )
-    return adapter
-
-
-def build_adapter(file: TensorFile, naming: Naming) -> Adapter:
-    """Read and check the factors of all named modules.
-
-    Raises:
-      AdapterError: for half a set, ranks or shapes that do not fit, NaN or Inf,
-        an unbounded amount of work, and a file whose every update is zero.
-    """
-    joint = naming.layout is not None
-    keys = (check_joint if joint else check_single)(file, naming)
-    arrays, content_key = file.read_hashed(keys)
-    for name, array in arrays.items():
-        arrays[name] = array = _kept(array)
-        check_finite(name, array)
-    updates = (build_joint if joint else build_single)(file, naming, arrays)
+def _build(file: TensorFile, naming: Naming) -> Adapter:
+    plan = (plan_joint if naming.layout is not None else plan_single)(file, naming)
+    arrays, content_key = file.read_hashed(plan.keys)
+    arrays = {name: _kept(array) for name, array in arrays.items()}
+    updates = plan.build(arrays)
+    with np.errstate(all="ignore"):
+        dead = zero_modules(updates)
+    for name in (key for module in dead for key in naming.modules[module].values()):
+        check_finite(name, arrays[name])
     warnings = list(naming.warnings)
-    dead = {module: None for module, update in updates.items() if update.is_zero()}
     if len(dead) == len(updates):
         raise AdapterError(
             f"expected a trained LoRA, found {len(dead)} modules whose update is zero",
@@ -142,11 +171,12 @@ def build_adapter(file: TensorFile, naming: Naming) -> Adapter:
         family=naming.family,
         tier="exact",
         updates={m: u for m, u in updates.items() if m not in dead},
-        dead=tuple(dead),
+        dead=dead,
         unmapped=naming.unmapped,
         side=naming.side,
-        ranks=(joint_ranks if joint else single_ranks)(file, naming),
-        dtype=_dtypes(file, keys),
+        ranks=plan.ranks,
+        factors=tuple(plan.keys),
+        dtype=_dtypes(file, plan.keys),
         warnings=tuple(warnings),
         content_key=content_key,
         evidence=naming.evidence,
@@ -155,8 +185,7 @@ def build_adapter(file: TensorFile, naming: Naming) -> Adapter:
 
 def _kept(array: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Half precision and float32 stay as they are, all else becomes float32."""
-    kept = array.dtype in (DTYPES["F16"], DTYPES["BF16"])
-    return array if kept else to_float32(array)
+    return array if array.dtype in _KEPT else to_float32(array)
 
 
 def _missing_alpha(file: TensorFile, naming: Naming) -> list[str]:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
 
-from lorajax.adapters.families import FAMILIES
+from lorajax.adapters.families import Family
+from lorajax.adapters.matrices import Shapes
 from lorajax.errors import AdapterError
 from lorajax.formats.dtypes import FLOATS, count_not_finite
 from lorajax.formats.safetensors_file import TensorFile
@@ -18,13 +20,15 @@ MAX_RANK = 4096
 MAX_WORK = 10**13
 MAX_NUMBERS = 2 * 10**9
 
-Shapes = dict[str, tuple[int, ...]]
 
-
-def check_module(file: TensorFile, module: str, roles: Mapping[str, str]) -> None:
+def check_module(
+    file: TensorFile,
+    module: str,
+    roles: Mapping[str, str],
+    family: Family,
+    shapes: Shapes,
+) -> None:
     """One family's tensors are all there, in floats, and fit; alpha is one number."""
-    family = FAMILIES[family_of(module, roles)]
-    shapes = factor_shapes(file, roles)
     if frozenset(shapes) not in family.sets:
         alone = " alone" if len(shapes) == 1 else ""
         raise AdapterError(
@@ -59,12 +63,9 @@ def check_rank(module: str, rank: int) -> None:
         )
 
 
-def check_work(file: TensorFile, modules: Mapping[str, Mapping[str, str]]) -> None:
+def check_work(parts: Iterable[tuple[Family, Shapes]]) -> None:
     """Bound memory and time before either is spent."""
-    costs = [
-        FAMILIES[family_of(module, roles)].cost(factor_shapes(file, roles))
-        for module, roles in modules.items()
-    ]
+    costs = [family.cost(shapes) for family, shapes in parts]
     bound(sum(numbers for numbers, _ in costs), sum(work for _, work in costs))
 
 
@@ -95,9 +96,15 @@ def check_finite(name: str, array: Float[np.ndarray, "..."]) -> None:
 
 def family_of(module: str, roles: Mapping[str, str]) -> str:
     """The one family that a module's tensors belong to."""
-    families = families_of(roles)
+    families = _families_of(tuple(roles))
     if len(families) != 1:
         raise AdapterError(
             f"expected one kind of update for {module}, found {' and '.join(families)}"
         )
     return families[0]
+
+
+@lru_cache(maxsize=256)
+def _families_of(roles: tuple[str, ...]) -> tuple[str, ...]:
+    """Cached, because nearly all modules of all files have the same roles."""
+    return families_of(roles)

@@ -1,10 +1,12 @@
 """Plain LoRA: ΔW = scale · up @ down. Convolutions come flattened, `in` = in·kh·kw."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from lorajax.adapters.interface import FileUpdate
 from lorajax.formats.dtypes import to_float32
 
 # An update below this share of its factors is what rounding leaves where they cancel:
@@ -115,3 +117,26 @@ def _gram(array: Float[np.ndarray, "n rank"]) -> Float[np.ndarray, "rank rank"]:
 def computable(array: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """The same numbers in float32, or in float64 where they are so already."""
     return array if array.dtype == np.float64 else to_float32(array)
+
+
+def zero_modules(updates: Mapping[str, FileUpdate]) -> tuple[str, ...]:
+    """The modules whose ΔW is zero, as `is_zero` of each says.
+
+    One entry of ΔW decides for nearly all, and those of all modules are computed at
+    once: asking hundreds of modules one by one takes longer than reading the file.
+    """
+    plain = {
+        module: update
+        for module, update in updates.items()
+        if isinstance(update, LowRankUpdate) and update.scale != 0.0
+    }
+    left = [update.stored_up[0].astype("f8") for update in plain.values()]
+    right = [update.stored_down[:, 0].astype("f8") for update in plain.values()]
+    starts = np.cumsum([0, *map(len, left)])[:-1]
+    products = np.concatenate([*left, ()]) * np.concatenate([*right, ()])
+    sums, sizes = (
+        np.add.reduceat(x, starts) if len(starts) else np.zeros(0)
+        for x in (products, np.abs(products))
+    )
+    alive = set(np.array(list(plain), object)[np.abs(sums) > NOISE * sizes])
+    return tuple(m for m, u in updates.items() if m not in alive and u.is_zero())

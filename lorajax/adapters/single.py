@@ -1,50 +1,95 @@
 """Families whose every module has tensors of its own: LoRA, LoHa and LoKr."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
-from lorajax.adapters.checks import (
-    check_module,
-    check_work,
-    factor_shapes,
-    family_of,
-)
-from lorajax.adapters.families import FAMILIES
+from lorajax.adapters.checks import check_module, check_work, factor_shapes, family_of
+from lorajax.adapters.families import FAMILIES, Family
 from lorajax.adapters.interface import FileUpdate
-from lorajax.adapters.matrices import full_rank
+from lorajax.adapters.matrices import Shapes, full_rank
 from lorajax.adapters.scaling import PeftScaling, alpha_scale
 from lorajax.formats.safetensors_file import TensorFile
 from lorajax.naming.resolve import Naming
 
 
-def check_single(file: TensorFile, naming: Naming) -> set[str]:
-    """The tensors to read, after their shapes have been checked.
+@dataclass(frozen=True)
+class Part:
+    """One module of a file: which tensors it has, and of which family.
+
+    Attributes:
+      raw_module: the trainer's own name of it.
+      roles: role → raw key.
+      shapes: role → shape, without alpha.
+      ranks: the rank that alpha is divided by, then all others.
+    """
+
+    module: str
+    raw_module: str
+    family: Family
+    roles: Mapping[str, str]
+    shapes: Shapes
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SinglePlan:
+    """The checked modules of a file, before their tensors are read."""
+
+    parts: tuple[Part, ...]
+    scaling: PeftScaling | None
+
+    @cached_property
+    def keys(self) -> set[str]:
+        """The tensors to read."""
+        return {key for part in self.parts for key in part.roles.values()}
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Canonical module → the rank that it was trained at; of whole matrices all."""
+        return {
+            part.module: next(iter(part.ranks), 0) or full_rank(part.shapes)
+            for part in self.parts
+        }
+
+    def build(
+        self, arrays: Mapping[str, Float[np.ndarray, "..."]]
+    ) -> dict[str, FileUpdate]:
+        """Canonical module → its update."""
+        updates: dict[str, FileUpdate] = {}
+        for part in self.parts:
+            own = {role: arrays[key] for role, key in part.roles.items()}
+            scale = _scale(own, part.ranks, self.scaling, part.raw_module)
+            updates[part.module] = part.family.build(own, scale)
+        return updates
+
+
+def plan_single(file: TensorFile, naming: Naming) -> SinglePlan:
+    """What to read and how to build it, after all shapes have been checked.
 
     Raises:
       AdapterError: for half a set, ranks or shapes that do not fit, and an unbounded
         amount of work.
     """
-    for module, roles in naming.modules.items():
-        check_module(file, module, roles)
-    check_work(file, naming.modules)
-    return {key for roles in naming.modules.values() for key in roles.values()}
-
-
-def build_single(
-    file: TensorFile, naming: Naming, arrays: Mapping[str, Float[np.ndarray, "..."]]
-) -> dict[str, FileUpdate]:
-    """Canonical module → its update."""
+    parts = tuple(
+        _part(file, module, naming.raw_modules[module], roles)
+        for module, roles in naming.modules.items()
+    )
+    check_work((part.family, part.shapes) for part in parts)
     scaling = PeftScaling(file.peft_config) if file.peft_config else None
-    updates: dict[str, FileUpdate] = {}
-    for module, roles in naming.modules.items():
-        family = FAMILIES[family_of(module, roles)]
-        own = {role: arrays[key] for role, key in roles.items()}
-        ranks = family.ranks(factor_shapes(file, roles))
-        scale = _scale(own, ranks, scaling, naming.raw_modules[module])
-        updates[module] = family.build(own, scale)
-    return updates
+    return SinglePlan(parts, scaling)
+
+
+def _part(
+    file: TensorFile, module: str, raw_module: str, roles: Mapping[str, str]
+) -> Part:
+    family = FAMILIES[family_of(module, roles)]
+    shapes = factor_shapes(file, roles)
+    check_module(file, module, roles, family, shapes)
+    return Part(module, raw_module, family, roles, shapes, family.ranks(shapes))
 
 
 def _scale(
@@ -62,13 +107,3 @@ def _scale(
     if "hada_w1_a" in own and "hada_t1" not in own:
         return scaling.hadamard_scale(raw_module, ranks[0], ranks[1])
     return scaling.scale(raw_module, ranks[0] if ranks else None)
-
-
-def single_ranks(file: TensorFile, naming: Naming) -> dict[str, int]:
-    """Canonical module → the rank that it was trained at; of whole matrices all."""
-    ranks: dict[str, int] = {}
-    for module, roles in naming.modules.items():
-        family = FAMILIES[family_of(module, roles)]
-        shapes = factor_shapes(file, roles)
-        ranks[module] = next(iter(family.ranks(shapes)), 0) or full_rank(shapes)
-    return ranks

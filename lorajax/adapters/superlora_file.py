@@ -7,6 +7,7 @@ before anything is read.
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -30,8 +31,28 @@ MAX_TENSOR = 2**24
 _SMALL_TENSOR = 2**16
 
 
-def check_joint(file: TensorFile, naming: Naming) -> set[str]:
-    """The tensors to read, after their shapes have been checked.
+@dataclass(frozen=True)
+class JointPlan:
+    """The checked groups of a file, before their tensors are read."""
+
+    file: TensorFile
+    naming: Naming
+    keys: set[str]
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Canonical module → the largest rank of the groups that it lies in."""
+        return _ranks(self.file, self.naming)
+
+    def build(
+        self, arrays: Mapping[str, Float[np.ndarray, "..."]]
+    ) -> dict[str, FileUpdate]:
+        """Canonical module → its part of the joint vector."""
+        return _build(self.naming, arrays)
+
+
+def plan_joint(file: TensorFile, naming: Naming) -> JointPlan:
+    """What to read and how to build it, after all shapes have been checked.
 
     Raises:
       AdapterError: for tensors that are missing or too many, sides that do not fit
@@ -57,13 +78,12 @@ def check_joint(file: TensorFile, naming: Naming) -> set[str]:
             f"expected the tensors of {layout.groups} groups of {layout.factors} "
             f"factors, found {clean(strange[0], 80)!r} beside them"
         )
-    return keys
+    return JointPlan(file, naming, keys)
 
 
-def build_joint(
-    file: TensorFile, naming: Naming, arrays: Mapping[str, Float[np.ndarray, "..."]]
+def _build(
+    naming: Naming, arrays: Mapping[str, Float[np.ndarray, "..."]]
 ) -> dict[str, FileUpdate]:
-    """Canonical module → its part of the joint vector."""
     layout = _layout(naming)
     values = reconstruct(
         (
@@ -82,8 +102,7 @@ def build_joint(
     }
 
 
-def joint_ranks(file: TensorFile, naming: Naming) -> dict[str, int]:
-    """Canonical module → the largest rank of the groups that it lies in."""
+def _ranks(file: TensorFile, naming: Naming) -> dict[str, int]:
     layout = _layout(naming)
     ends = [0, *accumulate(group_sizes(layout.total, layout.groups))]
     ranks = [

@@ -144,7 +144,7 @@ def test_too_little_memory_is_a_refusal(path: Path, monkeypatch: pytest.MonkeyPa
     def full(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(safetensors_file.np, "empty", full)
+    monkeypatch.setattr(safetensors_file, "take_buffer", full)
     with pytest.raises(FormatError, match="fit in memory"):
         file.read_hashed({"a"})
 

@@ -1,0 +1,64 @@
+"""Memory for the bodies of files, used again and again.
+
+The system hands out memory page by page at the first touch, which for a LoRA takes
+several times as long as copying its bytes there. So a block is kept when the last array
+that looks into it is gone, and the next file is read into the same pages.
+"""
+
+import weakref
+from collections import deque
+
+import numpy as np
+from jaxtyping import UInt8
+
+# XLA computes on memory of this alignment in place, and copies any other.
+ALIGNMENT = 64
+# Blocks kept for later, and the largest of them.
+KEPT = 2
+LARGEST = 2**28
+
+_free: deque[np.ndarray] = deque(maxlen=KEPT)
+
+
+class _Lease:
+    """What arrays hold on to while they look into a block."""
+
+    def __init__(self, block: UInt8[np.ndarray, " bytes"]) -> None:
+        self.__array_interface__ = block.__array_interface__
+
+
+def take_buffer(size: int) -> UInt8[np.ndarray, " size"]:
+    """`size` bytes of undefined contents, aligned for XLA.
+
+    Raises:
+      MemoryError: where the system has no such block.
+    """
+    block = _kept_block(size)
+    if block is None:
+        block = _aligned(max(size, 1))
+    lease = _Lease(block)
+    if block.size <= LARGEST:
+        # The finaliser holds the block, and the lease only its address.
+        weakref.finalize(lease, _free.append, block).atexit = False
+    else:
+        weakref.finalize(lease, lambda kept: None, block).atexit = False
+    return np.asarray(lease)[:size]
+
+
+def _kept_block(size: int) -> np.ndarray | None:
+    """A kept block of at least this size, but not wastefully larger."""
+    for _ in range(len(_free)):
+        try:
+            block = _free.popleft()
+        except IndexError:  # another thread took it
+            return None
+        if size <= block.size <= 4 * size + 2**20:
+            return block
+        _free.append(block)
+    return None
+
+
+def _aligned(size: int) -> UInt8[np.ndarray, " size"]:
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size]
