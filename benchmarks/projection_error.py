@@ -53,6 +53,7 @@ def report(module: str, rows: np.ndarray, found: np.ndarray, count: int) -> None
     for batches in (1, 2, 3):
         size = -(-len(rows) // batches)
         pca = fit_incremental(rows, count, size)
+        assert pca is not None, "the rows of a module that has components differ"
         kept = (pca.transform(rows) ** 2).sum() / energy
         print(f"  incremental_pca in {batches} batches of {size}: keeps {kept:.4f}")
 
