@@ -3,6 +3,11 @@
 The reference reader accepts duplicate names, 2,000 dimensions, 100,000 tensors and
 names of a megabyte; a collection gathered from the internet needs narrower gates.
 
+Nearly every file was written by that library, without spaces and in one order of
+fields. Such a header is read by one pattern, which takes a third of the time of JSON
+and admits nothing that is not checked; any other goes through JSON, entry by entry,
+and so does one that is wrong, to say what is.
+
 References:
   https://github.com/huggingface/safetensors, README, section "Format".
 """
@@ -10,6 +15,9 @@ References:
 import json
 import math
 import re
+from collections.abc import Collection
+from functools import lru_cache, partial
+from operator import sub
 from typing import NamedTuple
 
 from lorajax.errors import FormatError
@@ -29,6 +37,18 @@ _COUNT_FROM = 4 * 2**20
 _MAX_MARKS = 30 * MAX_TENSORS
 # Possessive, and content with a missing end: one pass whatever stands there.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+# One entry as the reference writer sets it, of a name in plain ASCII. Numbers of 18
+# digits stay below 2^63; what stands for dtype and shape is read by `_extent`.
+_NUMBER = r"(0|[1-9][0-9]{0,17})"
+_ENTRY = re.compile(
+    r'"([ !#-\[\]-~]{1,' + str(MAX_NAME) + r'})":\{"dtype":"([^"]{1,9})",'
+    r'"shape":\[([^]]{0,151})\],"data_offsets":\[' + _NUMBER + "," + _NUMBER + r"\]\}"
+    r'(?:,(?=")|\}[ \t\n\r]*\Z)'
+)
+_SHAPE = re.compile(rf"(?:{_NUMBER}(?:,{_NUMBER}){{0,{MAX_DIMS - 1}}})?")
+_FIELDS = {"dtype", "shape", "data_offsets"}
+_METADATA = "__metadata__"
+_OPENING = f'{{"{_METADATA}":'
 _DOWNLOAD = "download the file again"
 
 
@@ -39,6 +59,9 @@ class TensorInfo(NamedTuple):
     shape: tuple[int, ...]
     start: int
     end: int
+
+
+_new_info = partial(tuple.__new__, TensorInfo)  # without asking for four arguments
 
 
 class Header(NamedTuple):
@@ -58,21 +81,82 @@ def parse_header(raw: bytes, body_size: int) -> Header:
     Raises:
       FormatError: with what was expected and found, and without the file's name.
     """
+    header = _read_plain(raw) or _read_json(raw)
+    return header._replace(tensors=_in_order(header.tensors, body_size))
+
+
+def _read_plain(raw: bytes) -> Header | None:
+    """The header if it is set as the reference writer does and nothing is wrong."""
+    if len(raw) > _COUNT_FROM:
+        return None
+    try:
+        metadata, entries = _cut_metadata(raw.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    if not _ENTRY.match(entries):
+        return None
+    # What stands between the entries, then the columns of their fields.
+    parts = _ENTRY.split(entries)
+    gaps, names, dtypes, shapes, starts, ends = (parts[i::6] for i in range(6))
+    extents = [_extent(*kind) for kind in zip(dtypes, shapes, strict=True)]
+    if any(gaps) or None in extents:
+        return None
+    shapes, sizes = zip(*extents, strict=True)
+    starts, ends = list(map(int, starts)), list(map(int, ends))
+    infos = map(_new_info, zip(dtypes, shapes, starts, ends, strict=True))
+    tensors = dict(zip(names, infos, strict=True))
+    if len(tensors) < len(names) or _METADATA in tensors:
+        return None
+    if tuple(map(sub, ends, starts)) != sizes:
+        return None
+    _check_amount(tensors)
+    return Header(tensors, _metadata(metadata))
+
+
+def _cut_metadata(text: str) -> tuple[object, str]:
+    """The metadata, which come first if at all, and the text of all other entries."""
+    metadata, end, mark = {}, 0, "{"
+    if text.startswith(_OPENING):
+        metadata, end = _JSON.raw_decode(text, len(_OPENING))
+        mark = ","
+    if text[end : end + 1] != mark:
+        raise ValueError(f"expected {mark} before the entries")
+    return metadata, text[end + 1 :]
+
+
+@lru_cache(maxsize=4096)
+def _extent(dtype: str, text: str) -> tuple[tuple[int, ...], int] | None:
+    """The shape that a text like `32,768` means, and its bytes; None if it is wrong."""
+    if dtype not in DTYPES or not _SHAPE.fullmatch(text):
+        return None
+    shape = tuple(map(int, text.split(","))) if text else ()
+    if math.prod(n for n in shape if n) > _MAX_ELEMENTS:
+        return None
+    return shape, math.prod(shape) * DTYPES[dtype].itemsize
+
+
+def _read_json(raw: bytes) -> Header:
+    """The header by way of JSON, saying what is wrong if anything is."""
     entries = _parse_json(raw)
-    metadata = _metadata(entries.pop("__metadata__", {}))
-    if not entries:
+    metadata = _metadata(entries.pop(_METADATA, {}))
+    _check_amount(entries)
+    tensors = {name: _tensor_info(name, entry) for name, entry in entries.items()}
+    return Header(tensors, metadata)
+
+
+def _check_amount(names: Collection[str]) -> None:
+    """There are tensors, and not more of them than any LoRA has."""
+    if not names:
         raise FormatError("expected tensors, found none", _DOWNLOAD)
-    if len(entries) > MAX_TENSORS:
+    if len(names) > MAX_TENSORS:
         raise FormatError(
-            f"expected at most {MAX_TENSORS:,} tensors, found {len(entries):,}"
+            f"expected at most {MAX_TENSORS:,} tensors, found {len(names):,}"
         )
-    if (characters := sum(map(len, entries))) > MAX_NAMES:
+    if (characters := sum(map(len, names))) > MAX_NAMES:
         raise FormatError(
             f"expected names of at most {MAX_NAMES:,} characters in all, "
             f"found {characters:,}"
         )
-    tensors = {name: _tensor_info(name, entry) for name, entry in entries.items()}
-    return Header(_in_order(tensors, body_size), metadata)
 
 
 def _parse_json(raw: bytes) -> dict:
@@ -85,17 +169,12 @@ def _parse_json(raw: bytes) -> dict:
         if sum(skeleton.count(mark) for mark in (b",", b":", b"[")) > _MAX_MARKS:
             raise FormatError("expected a list of tensors, found an overgrown header")
     try:
-        parsed = json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_without_duplicates,
-            parse_constant=_no_constant,
-        )
+        return _JSON.decode(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise FormatError(
             f"expected a header in JSON, found none ({clean(str(error), 80)})",
             _DOWNLOAD,
         ) from error
-    return parsed
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -109,6 +188,11 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(
+    object_pairs_hook=_without_duplicates, parse_constant=_no_constant
+)
 
 
 def _metadata(entry: object) -> dict[str, str]:
@@ -128,11 +212,7 @@ def _tensor_info(name: str, entry: object) -> TensorInfo:
             f"expected tensor names of 1 to {MAX_NAME} characters, "
             f"found one of {len(name):,}"
         )
-    if not isinstance(entry, dict) or entry.keys() != {
-        "dtype",
-        "shape",
-        "data_offsets",
-    }:
+    if not isinstance(entry, dict) or entry.keys() != _FIELDS:
         raise _bad(name, "dtype, shape and data_offsets", _kind(entry))
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
@@ -151,19 +231,23 @@ def _tensor_info(name: str, entry: object) -> TensorInfo:
 
 def _are_counts(value: object) -> bool:
     """Whether this is a list of whole numbers from 0 to 2^63 (True is no number)."""
-    return isinstance(value, list) and all(
-        type(number) is int and 0 <= number < 2**63 for number in value
-    )
+    if not isinstance(value, list):
+        return False
+    for number in value:  # twice as fast as `all`, and asked for every entry
+        if type(number) is not int or not 0 <= number < 2**63:
+            return False
+    return True
 
 
 def _in_order(tensors: dict[str, TensorInfo], size: int) -> dict[str, TensorInfo]:
     """The tensors by offset, after checking that they fill the body without a gap."""
-    ordered = dict(sorted(tensors.items(), key=lambda item: item[1][2:]))
-    end = 0
-    for name, info in ordered.items():
-        if info.start != end:
-            raise _bad(name, f"data from byte {end:,}", f"byte {info.start:,}")
-        end = info.end
+    wrong, end = _first_gap(tensors)
+    if wrong:
+        tensors = dict(sorted(tensors.items(), key=lambda item: item[1][2:]))
+        wrong, end = _first_gap(tensors)
+    if wrong:
+        found = tensors[wrong].start
+        raise _bad(wrong, f"data from byte {end:,}", f"byte {found:,}")
     if end > size:
         raise FormatError(
             f"truncated: expected {end:,} bytes of tensors, found {size:,}", _DOWNLOAD
@@ -172,7 +256,17 @@ def _in_order(tensors: dict[str, TensorInfo], size: int) -> dict[str, TensorInfo
         raise FormatError(
             f"expected {end:,} bytes of tensors, found {size - end:,} bytes more"
         )
-    return ordered
+    return tensors
+
+
+def _first_gap(tensors: dict[str, TensorInfo]) -> tuple[str | None, int]:
+    """The first tensor that does not begin where the one before ends, and that end."""
+    end = 0
+    for name, (_, _, start, stop) in tensors.items():
+        if start != end:
+            return name, end
+        end = stop
+    return None, end
 
 
 def _bad(name: str, expected: str, found: str) -> FormatError:

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,13 @@ from safetensors.numpy import save
 
 from lorajax.errors import FormatError
 from lorajax.formats import open_tensor_file
-from lorajax.formats.header import parse_header
+from lorajax.formats.header import (
+    MAX_TENSORS,
+    Header,
+    _read_json,
+    _read_plain,
+    parse_header,
+)
 
 VALID = save(
     {
@@ -102,3 +109,149 @@ def test_any_header_is_read_or_refused(entries: dict, size: int):
     except FormatError:
         return
     assert sum(info.end - info.start for info in header.tensors.values()) == size
+
+
+ENTRY_TEXT = '"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}'
+PLAIN = [
+    "{" + ENTRY_TEXT + "}",
+    "{" + ENTRY_TEXT + "}   ",
+    '{"__metadata__":{"x":"a:\\u003a\\"é"},' + ENTRY_TEXT + "}",
+    "{" + ENTRY_TEXT + "," + ENTRY_TEXT.replace('"a"', '"b.c d"') + "}",
+    "{" + ENTRY_TEXT.replace("2,1", "").replace("0,8", "8,12") + "}",
+    "{" + ENTRY_TEXT.replace("2,1", "0").replace("0,8", "0,0") + "}",
+]
+BY_JSON = {
+    "spaces": "{ " + ENTRY_TEXT + "}",
+    "another order": '{"a":{"shape":[],"dtype":"U8","data_offsets":[0,1]}}',
+    "a name of other letters": "{" + ENTRY_TEXT.replace('"a"', '"é"') + "}",
+    "an escaped name": "{" + ENTRY_TEXT.replace('"a"', '"\\u0061"') + "}",
+    "metadata at the end": "{" + ENTRY_TEXT + ',"__metadata__":{}}',
+}
+WRONG = {
+    "nothing": "{}",
+    "no tensors": '{"__metadata__":{}}',
+    "no brace": ENTRY_TEXT + "}",
+    "two braces": "{{" + ENTRY_TEXT + "}",
+    "metadata without a comma": '{"__metadata__":{}' + ENTRY_TEXT + "}",
+    "metadata and a brace": '{"__metadata__":{}{' + ENTRY_TEXT + "}",
+    "metadata that are no text": '{"__metadata__":{"x":1},' + ENTRY_TEXT + "}",
+    "metadata twice in them": '{"__metadata__":{"x":"","x":""},' + ENTRY_TEXT + "}",
+    "metadata as a tensor": "{" + ENTRY_TEXT.replace('"a"', '"__metadata__"') + "}",
+    "twice": "{" + ENTRY_TEXT + "," + ENTRY_TEXT + "}",
+    "twice inside": "{" + ENTRY_TEXT.replace('"sh', '"dtype":"F32","sh') + "}",
+    "no end": "{" + ENTRY_TEXT,
+    "two ends": "{" + ENTRY_TEXT + "}" + ENTRY_TEXT + "}",
+    "a comma at the end": "{" + ENTRY_TEXT + ",}",
+    "no comma": "{" + ENTRY_TEXT + ENTRY_TEXT.replace('"a"', '"b"') + "}",
+    "something behind": "{" + ENTRY_TEXT + "}x",
+    "no name": "{" + ENTRY_TEXT.replace('"a"', '""') + "}",
+    "a long name": "{" + ENTRY_TEXT.replace('"a"', f'"{"a" * 257}"') + "}",
+    "a tab in a name": "{" + ENTRY_TEXT.replace('"a"', '"a\tb"') + "}",
+    "a strange dtype": "{" + ENTRY_TEXT.replace("F32", "F4") + "}",
+    "a shape with a hole": "{" + ENTRY_TEXT.replace("2,1", "2,,1") + "}",
+    "a shape of words": "{" + ENTRY_TEXT.replace("2,1", "2,true") + "}",
+    "a shape of fractions": "{" + ENTRY_TEXT.replace("2,1", "2.0,1") + "}",
+    "a negative shape": "{" + ENTRY_TEXT.replace("2,1", "-2,-1") + "}",
+    "a shape of other digits": "{" + ENTRY_TEXT.replace("2,1", "٢,1") + "}",
+    "a shape with leading zeros": "{" + ENTRY_TEXT.replace("2,1", "02,1") + "}",
+    "a deep shape": "{" + ENTRY_TEXT.replace("2,1", "2" + ",1" * 8) + "}",
+    "an endless shape": "{" + ENTRY_TEXT.replace("2,1", "0,9" + "9" * 16) + "}",
+    "an offset with leading zeros": "{" + ENTRY_TEXT.replace("0,8", "0,08") + "}",
+    "offsets of another size": "{" + ENTRY_TEXT.replace("0,8", "0,9") + "}",
+    "offsets backwards": "{" + ENTRY_TEXT.replace("0,8", "8,0") + "}",
+}
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_a_header_of_the_reference_writer_needs_no_json(text: str):
+    header = _read_plain(text.encode())
+    assert header and header == _read_json(text.encode())
+
+
+@pytest.mark.parametrize("case", BY_JSON)
+def test_a_header_set_otherwise_is_read_by_json(case: str):
+    assert _read_plain(BY_JSON[case].encode()) is None
+    assert _read_json(BY_JSON[case].encode()).tensors
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_header_passes_neither_way(case: str):
+    for size in (0, 8, 12):
+        with pytest.raises(FormatError):
+            parse_header(WRONG[case].encode(), size)
+    with pytest.raises(FormatError):
+        _read_json(WRONG[case].encode())
+
+
+def test_too_many_tensors_pass_neither_way():
+    empty = '":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
+    text = ",".join(f'"{i}{empty}' for i in range(MAX_TENSORS + 1)).join("{}").encode()
+    for read in (_read_plain, _read_json):
+        with pytest.raises(FormatError, match="at most 20,000 tensors, found 20,001"):
+            read(text)
+
+
+@st.composite
+def nearly_plain(draw: st.DrawFn) -> bytes:
+    """Pieces of plain headers, joined as they should be or nearly so."""
+    name = st.sampled_from(['"a"', '"b"', '"c"', '"__metadata__"', '"\\n"', '""'])
+    number = st.sampled_from(["0", "1", "2", "4", "8", "01", "-1", "1.0", "9" * 19])
+    numbers = st.lists(number, max_size=3).map(",".join)
+    dtype = st.sampled_from(["F32", "U8", "F4", "", "BF16"])
+    entries = [
+        f'{draw(name)}:{{"dtype":"{draw(dtype)}","shape":[{draw(numbers)}],'
+        f'"data_offsets":[{draw(number)},{draw(number)}]}}'
+        for _ in range(draw(st.integers(0, 3)))
+    ]
+    metadata = draw(
+        st.sampled_from(["", '"__metadata__":{"x":""},', '"__metadata__":'])
+    )
+    opening, comma, end = draw(
+        st.tuples(
+            st.sampled_from(["{", "{", "{ ", "{{", ""]),
+            st.sampled_from([",", ",", ", ", "", "},"]),
+            st.sampled_from(["}", "}", "} \n", ",}", "}}", ""]),
+        )
+    )
+    return (opening + metadata + comma.join(entries) + end).encode()
+
+
+def outcome(read: Callable[[bytes], Header | None], raw: bytes) -> Header | None:
+    """The header, or None for one that is refused."""
+    try:
+        return read(raw)
+    except FormatError:
+        return None
+
+
+@settings(QUICK, max_examples=1000)
+@given(nearly_plain() | corrupted().map(lambda data: data[8:]))
+def test_the_short_way_admits_nothing_that_json_refuses(raw: bytes):
+    if header := outcome(_read_plain, raw):
+        assert header == _read_json(raw)
+
+
+@QUICK
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1),
+        st.sampled_from(["<f4", "<f2", "|u1"]).flatmap(
+            lambda dtype: st.lists(st.integers(0, 3), max_size=3).map(
+                lambda shape: np.zeros(shape, dtype)
+            )
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    st.dictionaries(st.text(), st.text(), max_size=2),
+)
+def test_whatever_the_reference_writer_writes_is_read_alike(
+    tensors: dict[str, np.ndarray], metadata: dict[str, str]
+):
+    data = save(tensors, metadata)
+    length = int.from_bytes(data[:8], "little")
+    header = parse_header(data[8 : 8 + length], len(data) - 8 - length)
+    assert header == _read_json(data[8 : 8 + length])
+    assert header.metadata == metadata
+    for name, array in tensors.items():
+        assert header.tensors[name].shape == array.shape
