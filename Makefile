@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: install demo test test-slow check format clean help
+.PHONY: install demo test test-slow bench check format clean help
 
 help:
 	@echo "make demo      the whole road on a demo collection, ending in three searches"
@@ -16,6 +16,7 @@ help:
 	@echo "make check     format, lint, types, import contracts"
 	@echo "make install   .venv with the package and its development tools"
 	@echo "make test-slow the tests that take minutes"
+	@echo "make bench     times and memory beside their rivals (ROWS=name for some of them)"
 	@echo "make format    rewrite the code in the house format"
 	@echo "make clean     remove .venv and caches"
 
@@ -36,6 +37,12 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# Writes benchmarks/results.json, benchmarks/machine.json and the tables of
+# docs/performance.md. ROWS is what pytest calls -k.
+bench: install
+	$(BIN)/python -m pytest benchmarks $(if $(ROWS),-k "$(ROWS)")
+	$(BIN)/python -m benchmarks.table --write
 
 check: install
 	$(BIN)/ruff format --check .
