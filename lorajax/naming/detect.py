@@ -17,7 +17,7 @@ from lorajax.naming.table import Module
 from lorajax.naming.words import printable
 
 # Fields that name a base model, most trusted first, and their values.
-_FIELDS = ("ss_base_model_version", "modelspec.architecture", "ss_base_model")
+BASE_FIELDS = ("ss_base_model_version", "modelspec.architecture", "ss_base_model")
 _DECLARED = (
     (r"lorajax-zoo-1", "lorajax-zoo-1"),
     (r"sd_v1.*|sd_?1\.\d.*|stable-diffusion-v1.*|(.*/)?stable-diffusion-v1-.*", "sd1"),
@@ -76,13 +76,14 @@ def detect(
     said = declared_name(metadata, peft_config)
     if _LOOKALIKES.fullmatch(said.lower()):
         raise unknown_base([], said)
-    candidates = [_candidate(base, modules, tensors) for base in BASE_MODELS]
+    spelled = {raw: flat(raw) for raw in modules}
+    candidates = [_candidate(base, spelled, modules, tensors) for base in BASE_MODELS]
     best = _choose([c for c in candidates if c.names], said)
     if best is None or not best.score[0] or 2 * len(best.names) < len(modules):
         raise _stranger(best, modules, tensors, said)
     if best.disagreeing:
         raise _mismatch(best, modules, tensors)
-    outside = [flat(raw) for raw in modules if raw not in best.names]
+    outside = [name for raw, name in spelled.items() if raw not in best.names]
     refuse_foreign_blocks(outside, said)
     return Detection(
         best.base_model,
@@ -99,7 +100,7 @@ def declared_name(
     named = (peft_config or {}).get("base_model_name_or_path")
     if isinstance(named, str) and named:
         return printable(named, 120)
-    for field in _FIELDS:
+    for field in BASE_FIELDS:
         if metadata.get(field):
             return printable(metadata[field], 120)
     return ""
@@ -115,15 +116,13 @@ def _declared_base(said: str) -> str | None:
 
 def _candidate(
     base: str,
+    spelled: Mapping[str, str],
     modules: Mapping[str, Mapping[str, str]],
     tensors: Mapping[str, Shape],
 ) -> _Candidate:
-    spelled, place = spellings(base), table_of(base).positions
-    names = {
-        raw: spelled[flattened]
-        for raw in modules
-        if (flattened := flat(raw)) in spelled
-    }
+    """How well a base fits; `spelled` is raw module → its flat name."""
+    known, place = spellings(base), table_of(base).positions
+    names = {raw: known[name] for raw, name in spelled.items() if name in known}
     table = table_of(base).modules
     exact, disagreeing = 0, []
     for raw, name in names.items():

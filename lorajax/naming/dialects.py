@@ -107,6 +107,7 @@ ROWS = (
     _row("cloneofsimo", r"(?P<module>(?:unet|text_encoder):\d+):(?P<role>up|down)"),
 )
 
+EMBEDDING = "<embed>"  # what cloneofsimo's metadata call a token's tensor
 _NUMBER = "(?:0|[1-9][0-9]{0,4})"
 _JOINT = re.compile(rf"superlora\.g{_NUMBER}\.k{_NUMBER}\.(?:core|a{_NUMBER})")
 _SIDE = re.compile(
@@ -145,7 +146,7 @@ def sort_keys(names: Mapping[str, object], metadata: Mapping[str, str]) -> Sorte
     """Sort a file's tensor names; `metadata` tells cloneofsimo's tokens."""
     keys = SortedKeys()
     for name in names:
-        if metadata.get(name) == "<embed>":
+        if metadata.get(name) == EMBEDDING:
             keys.side.append(name)
             continue
         readings = parse_key(name)

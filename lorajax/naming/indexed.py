@@ -31,6 +31,7 @@ _DEFAULTS = {
     "unet": ("CrossAttention", "Attention", "GEGLU"),
     "text_encoder": ("CLIPAttention",),
 }
+COMPONENTS = tuple(_DEFAULTS)  # and the metadata entries that list their classes
 # A leading zero would make two names of one number.
 _NUMBERED = re.compile(r"(unet|text_encoder):(0|[1-9][0-9]{0,3})")
 _LONGEST_LIST = 2**16

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 from lorajax.errors import NamingError
 from lorajax.naming.bases import table_of
+from lorajax.naming.declared import Facts, Words, config_read, metadata_read
 from lorajax.naming.detect import Detection, detect
 from lorajax.naming.dialects import SortedKeys, sort_keys
 from lorajax.naming.families import families_of, refuse_families, refuse_peft_type
@@ -15,11 +18,13 @@ from lorajax.naming.strangers import not_a_lora
 from lorajax.naming.superlora import Layout, read_layout
 
 _SGM_BLOCKS = ("input_blocks", "output_blocks", "middle_block")
+# Characters of a file whose names are kept: SDXL with all its layers has 300,000.
+_LONGEST_KEPT = 2**19
 
 
 @dataclass(frozen=True)
 class Naming:
-    """What every tensor of a file is.
+    """What every tensor of a file is; nothing of it can be changed.
 
     Attributes:
       base_model: one of `BASE_MODELS`.
@@ -40,8 +45,8 @@ class Naming:
     evidence: str
     format: str
     family: str
-    modules: dict[str, dict[str, str]]
-    raw_modules: dict[str, str]
+    modules: Mapping[str, Mapping[str, str]]
+    raw_modules: Mapping[str, str]
     unmapped: tuple[str, ...] = ()
     side: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -55,6 +60,8 @@ def resolve(
 ) -> Naming:
     """Name every tensor of a file and detect its base model.
 
+    Files of the same names, shapes and words share one answer, which is read-only.
+
     Args:
       tensors: raw key → shape.
       metadata: the file's own text; it breaks ties and is checked, never trusted.
@@ -64,7 +71,29 @@ def resolve(
       NamingError: for a family or a base model that is not supported, and for a file
         that is no LoRA, each by its name.
     """
-    metadata = metadata or {}
+    words = metadata_read(tensors, metadata or {})
+    facts = config_read(peft_config or {})
+    key = (tuple(tensors), tuple(tensors.values()), words, facts)
+    length = sum(map(len, tensors)) + sum(len(str(text)) for _, text in words + facts)
+    return (_kept if length <= _LONGEST_KEPT else _resolve_words)(*key)
+
+
+def _resolve_words(
+    names: tuple[str, ...], shapes: tuple[Shape, ...], words: Words, facts: Facts
+) -> Naming:
+    """The same from what can be compared."""
+    return _resolve(dict(zip(names, shapes, strict=True)), dict(words), dict(facts))
+
+
+_kept = lru_cache(maxsize=32)(_resolve_words)
+
+
+def _resolve(
+    tensors: Mapping[str, Shape],
+    metadata: Mapping[str, str],
+    peft_config: Mapping[str, object],
+) -> Naming:
+    """The same, anew."""
     keys = sort_keys(tensors, metadata)
     refuse_families(keys.families)
     refuse_peft_type(peft_config)
@@ -80,15 +109,15 @@ def resolve(
     _refuse_strange_alphas(lone_alphas, found.base_model)
     raw_of = _raw_in_order(found)
     chosen = set(raw_of.values())
-    named = {name: dict(modules[raw]) for name, raw in raw_of.items()}
+    named = {n: MappingProxyType(dict(modules[raw])) for n, raw in raw_of.items()}
     roles = [role for module in named.values() for role in module]
     return Naming(
         base_model=found.base_model,
         evidence=found.evidence,
         format=max(keys.dialects, key=keys.dialects.__getitem__),
         family="+".join(families_of(roles)),
-        modules=named,
-        raw_modules=raw_of,
+        modules=MappingProxyType(named),
+        raw_modules=MappingProxyType(raw_of),
         unmapped=tuple(raw for raw in modules if raw not in chosen),
         side=tuple(keys.side),
         warnings=found.warnings,
@@ -98,7 +127,7 @@ def resolve(
 def _resolve_joint(
     keys: SortedKeys,
     metadata: Mapping[str, str],
-    peft_config: Mapping[str, object] | None,
+    peft_config: Mapping[str, object],
 ) -> Naming:
     """The same for SuperLoRA, whose metadata list the modules with their shapes."""
     if keys.modules:
@@ -118,8 +147,8 @@ def _resolve_joint(
         evidence=found.evidence,
         format="superlora",
         family="superlora",
-        modules={name: {} for name in raw_of},
-        raw_modules=raw_of,
+        modules=MappingProxyType({name: MappingProxyType({}) for name in raw_of}),
+        raw_modules=MappingProxyType(raw_of),
         unmapped=tuple(raw for raw in shapes if raw not in chosen),
         side=tuple(keys.side),
         warnings=found.warnings,
