@@ -4,9 +4,10 @@ Every row goes through the three functions here, so that a new way of reading fi
 changes the benchmarks in one place.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from lorajax.config.features import FeatureSettings
 from lorajax.errors import CheckpointError
 from lorajax.projection.basis import Basis
 from lorajax.projection.features import Features
-from lorajax.projection.linear_pca import PreparedSketch
-from lorajax.projection.sketch import sketch_all
+from lorajax.projection.preparing import new_projection
+from lorajax.projection.reading import read_features, read_many_features
 from lorajax.projection.storage import load_basis, save_basis
 
 FITTED_ON = 160
@@ -28,13 +29,12 @@ SETTINGS = FeatureSettings(projection="sketch_pca")
 
 def features_of(path: Path, basis: Basis) -> tuple[str, Features]:
     """Opens, checks and hashes a file: its content key and its final scores."""
-    adapter = read_adapter(path)
-    return adapter.content_key, basis.transform(adapter)
+    return read_features(path, basis)
 
 
 def features_of_many(paths: Sequence[Path], basis: Basis) -> list[tuple[str, Features]]:
     """The same for several files in one go."""
-    return [features_of(path, basis) for path in paths]
+    return list(read_many_features(paths, basis))
 
 
 def default_basis(kind: Kind) -> Basis:
@@ -43,24 +43,36 @@ def default_basis(kind: Kind) -> Basis:
     It is fitted on drawn LoRAs of a small rank: its size, and with it the time that it
     takes to apply, do not depend on what it was fitted on.
     """
-    size = f"{SETTINGS.sketch}x{SETTINGS.components}"
+    size = f"{SETTINGS.side}x{SETTINGS.components}"
     path = CACHE / f"basis-{kind.base_model}-{size}-v{VERSION}.safetensors"
     try:
         return load_basis(path)
     except CheckpointError:
-        sketches = sketch_all(_drawn(kind), SETTINGS.sketch)
-        prepared = PreparedSketch(sketches, kind.base_model)
-        save_basis(prepared.fit(np.arange(FITTED_ON), SETTINGS.components), path)
+        save_basis(new_projection(SETTINGS).fit(Drawn(kind)).basis, path)
     return load_basis(path)
 
 
-def _drawn(kind: Kind) -> Iterator[Adapter]:
-    """LoRAs to fit on, drawn in memory; their modules are those of a file's."""
-    template = read_adapter(lora_file(replace(kind, rank=FITTED_RANK), 0))
-    for seed in range(FITTED_ON):
-        rng = np.random.default_rng([seed, VERSION, FITTED_RANK])
+class Drawn(Sequence[Adapter]):
+    """LoRAs to fit on, drawn when they are asked for; their modules are a file's."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.template = read_adapter(lora_file(replace(kind, rank=FITTED_RANK), 0))
+
+    def __len__(self) -> int:
+        return FITTED_ON
+
+    @overload
+    def __getitem__(self, place: int) -> Adapter: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Adapter]: ...
+    def __getitem__(self, place: int | slice) -> Adapter | list[Adapter]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        rng = np.random.default_rng([place, VERSION, FITTED_RANK])
         updates = {
             module: LowRankUpdate(*draw_factors(rng, *update.shape, FITTED_RANK))
-            for module, update in template.updates.items()
+            for module, update in self.template.updates.items()
         }
-        yield replace(template, name=f"drawn {seed}", updates=updates)
+        return replace(self.template, name=f"drawn {place}", updates=updates)

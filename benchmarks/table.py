@@ -71,7 +71,8 @@ def costs(kind: Kind) -> tuple[int, int, int]:
     shapes, rank = sides(kind), kind.rank
     values = sum(rank * (out + in_) for out, in_ in shapes)
     core = SKETCH**2
-    basis = len(shapes) * (COMPONENTS + 1) * core * 4
+    directions = SKETCH * sum(out + in_ for out, in_ in shapes)
+    basis = 2 * (directions + len(shapes) * (COMPONENTS + 1) * core)
     products = values * SKETCH + len(shapes) * (rank * core + core * COMPONENTS)
     return 2 * values, basis, 2 * products
 

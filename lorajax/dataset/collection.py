@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorajax.adapters.adapter import Adapter, name_and_build
+from lorajax.adapters.adapter import Adapter, build_adapter, name_and_build
 from lorajax.dataset.tags import read_tags
 from lorajax.errors import DatasetError, LorajaxError
 from lorajax.formats.safetensors_file import open_tensor_file
 from lorajax.formats.scan import Refusal, scan
+from lorajax.formats.text import shown
 from lorajax.projection.preparing import CollectionTooLarge
 
 # Below this there is no PCA worth the name: such collections live in the base space.
@@ -24,7 +25,7 @@ class Member:
     Attributes:
       content_key: of its weights, as the library uses it.
       tags: tag → how often it was given; empty where none are known.
-      kept: what the projection asked to keep of it: the LoRA itself or its sketch.
+      kept: the LoRA itself, where the projection holds it in memory.
     """
 
     path: Path
@@ -32,7 +33,7 @@ class Member:
     base_model: str
     content_key: str
     tags: dict[str, float]
-    kept: Any
+    kept: Adapter | None
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,41 @@ class Collection:
     def names(self) -> list[str]:
         return [member.name for member in self.members]
 
+    @property
+    def content_keys(self) -> list[str]:
+        return [member.content_key for member in self.members]
+
+    @property
+    def adapters(self) -> Sequence[Adapter]:
+        """The LoRAs; those that are not in memory are read when asked for."""
+        return _Adapters(self.members)
+
+
+class _Adapters(Sequence[Adapter]):
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = members
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __getitem__(self, i: Any) -> Any:
+        member = self.members[i]
+        if member.kept is not None:
+            return member.kept
+        adapter = build_adapter(open_tensor_file(member.path))
+        if adapter.content_key != member.content_key:
+            raise DatasetError(
+                f"{shown(member.path)}: expected the LoRA that was read before, found "
+                "another one: the file changed meanwhile",
+                "start again when nothing writes to the folder",
+            )
+        return adapter
+
 
 def read_collection(
     folder: Path,
     base_model: str | None,
-    keep: Callable[[Adapter], Any],
+    keep: Callable[[Adapter], Adapter | None],
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Collection:
     """Reads all LoRAs of a folder, and keeps of each what a projection needs.
@@ -90,7 +121,7 @@ def read_collection(
     return _of_one_base(folder, base_model, members, tuple(refused))
 
 
-def _read_member(path: Path, keep: Callable[[Adapter], Any]) -> Member:
+def _read_member(path: Path, keep: Callable[[Adapter], Adapter | None]) -> Member:
     file = open_tensor_file(path)
     adapter = name_and_build(file)
     return Member(

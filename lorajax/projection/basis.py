@@ -5,14 +5,16 @@ its contents; an encoder belongs to exactly one basis.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 from blake3 import blake3
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from lorajax.adapters.adapter import Adapter
+from lorajax.adapters.adapter import Adapter, check_numbers
+from lorajax.config.features import Scaling
 from lorajax.errors import ProjectionError
 from lorajax.projection.features import Features
 
@@ -25,6 +27,7 @@ class BasisFacts:
       kind: the projection that fitted it.
       base_model: whose modules it knows.
       width: width of the features; modules with fewer components are zero-padded.
+      scale: what updates are divided by, as `features.scale`.
       modules: canonical names, in the order of the features.
       fitted_on: training LoRAs that have each module.
     """
@@ -32,8 +35,14 @@ class BasisFacts:
     kind: str
     base_model: str
     width: int
+    scale: Scaling
     modules: tuple[str, ...]
     fitted_on: tuple[int, ...]
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Module → its place in the features."""
+        return {module: n for n, module in enumerate(self.modules)}
 
 
 class Basis(ABC):
@@ -42,8 +51,16 @@ class Basis(ABC):
     facts: BasisFacts
 
     @abstractmethod
-    def module_scores(self, adapter: Adapter, n: int) -> Float[np.ndarray, " k"]:
-        """Scores of the live module at place `n`, without padding."""
+    def live_scores(
+        self, adapter: Adapter, places: Int[np.ndarray, " m"]
+    ) -> Float[np.ndarray, "m k"]:
+        """Scores of the live modules at these places, zero-padded to the width."""
+
+    @abstractmethod
+    def energies(
+        self, adapter: Adapter, places: Int[np.ndarray, " m"]
+    ) -> Float[np.ndarray, " m"]:
+        """‖update − mean‖² of the live modules at these places, all of it."""
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
@@ -63,9 +80,46 @@ class Basis(ABC):
         """The features `[1, n, k]` of one LoRA.
 
         Raises:
-          ProjectionError: for a LoRA of another base model, or one without a single
-            live module that the basis knows.
+          ProjectionError: for a LoRA of another base model, one without a single live
+            module that the basis knows, or numbers too large to compute with.
+          AdapterError: for a file that holds NaN or Inf, naming the tensor.
         """
+        facts = self.facts
+        places = self._live(adapter)
+        scores = np.zeros((1, len(facts.modules), facts.width), "f4")
+        mask = np.zeros((1, len(facts.modules)), bool)
+        mask[0, places] = True
+        with np.errstate(all="ignore"):
+            scores[0, places] = self.live_scores(adapter, places)
+        if not np.isfinite(scores).all():
+            check_numbers(adapter)
+            raise ProjectionError(
+                f"{adapter.name}: expected scores that are numbers, found NaN or Inf",
+                "its updates are too large: the training diverged",
+            )
+        return Features(scores, mask)
+
+    def held_out_energy(self, adapters: Iterable[Adapter]) -> Float[np.ndarray, " n"]:
+        """Per module, the share of these LoRAs' energy that the components hold.
+
+        Σ ‖scores‖² / Σ ‖update − mean‖² over LoRAs that should not be those it was
+        fitted on; NaN for a module that none of them has.
+        """
+        kept, whole = np.zeros((2, len(self.facts.modules)))
+        for adapter in adapters:
+            places = self._live(adapter)
+            scores = self.live_scores(adapter, places).astype("f8")
+            kept[places] += (scores**2).sum(1)
+            whole[places] += self.energies(adapter, places)
+        known = whole > 0
+        return np.where(known, kept / np.where(known, whole, 1.0), np.nan)
+
+    def hash(self) -> str:
+        """A hash of facts and arrays; equal bases have equal hashes."""
+        return contents_hash(self.arrays(), asdict(self.facts))
+
+    def _live(self, adapter: Adapter) -> Int[np.ndarray, " m"]:
+        """The places of the LoRA's live modules, of which there must be one."""
         facts = self.facts
         if adapter.base_model != facts.base_model:
             raise ProjectionError(
@@ -73,22 +127,14 @@ class Basis(ABC):
                 f"found one of {adapter.base_model}",
                 "use a bundle of its base model, or none for the base space",
             )
-        scores = np.zeros((1, len(facts.modules), facts.width), "f4")
-        mask = np.array([[module in adapter.updates for module in facts.modules]])
-        if not mask.any():
+        live = sorted(facts.places[m] for m in adapter.updates if m in facts.places)
+        if not live:
             raise ProjectionError(
                 f"{adapter.name}: none of its {len(adapter.updates)} live modules is "
                 f"among the {len(facts.modules)} that this basis was fitted on",
                 "index it without --model, in the base space",
             )
-        for n in np.flatnonzero(mask[0]):
-            row = self.module_scores(adapter, int(n))
-            scores[0, n, : len(row)] = row
-        return Features(scores, mask)
-
-    def hash(self) -> str:
-        """A hash of facts and arrays; equal bases have equal hashes."""
-        return contents_hash(self.arrays(), asdict(self.facts))
+        return np.array(live, np.int64)
 
 
 def contents_hash(arrays: Mapping[str, np.ndarray], facts: object) -> str:

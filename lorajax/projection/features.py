@@ -1,5 +1,6 @@
 """The features of LoRAs: one short vector per module, and which modules are live."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,14 @@ class Features:
 
     def __getitem__(self, members: np.ndarray | slice) -> "Features":
         return Features(self.scores[members], self.mask[members])
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """The features of several collections in one, in their order."""
+    return Features(
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.mask for part in parts]),
+    )
 
 
 def normalised(

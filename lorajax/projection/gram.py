@@ -31,9 +31,14 @@ class Stack:
     down: Float[np.ndarray, "ranks in_"]
     starts: np.ndarray
 
-    @property
-    def nbytes(self) -> int:
-        return self.up.nbytes + self.down.nbytes
+    def scaled(self, factors: Float[np.ndarray, " b"]) -> "Stack":
+        """Every LoRA's update times its own factor."""
+        ranks = np.diff([*self.starts, len(self.down)])
+        return Stack(
+            self.up * np.repeat(factors, ranks).astype(self.up.dtype),
+            self.down,
+            self.starts,
+        )
 
 
 @dataclass(frozen=True)
@@ -94,15 +99,30 @@ def cross_gram(a: Stack, b: Stack) -> Float[np.ndarray, "a b"]:
     return np.add.reduceat(rows, b.starts, axis=1)
 
 
-def collection_gram(adapters: Sequence[Adapter]) -> CollectionGram:
-    """All inner products of a collection of one base model."""
+def collection_gram(
+    adapters: Sequence[Adapter], known: CollectionGram | None = None
+) -> CollectionGram:
+    """All inner products of a collection of one base model.
+
+    Args:
+      known: those of its first LoRAs, which are not computed again.
+    """
     modules = live_modules(adapters)
     live = np.array([[m in a.updates for m in modules] for a in adapters], bool)
+    old = known.live.shape[0] if known else 0
     gram = np.zeros((len(modules), len(adapters), len(adapters)))
     for n, module in enumerate(modules):
+        if known and module in known.modules:
+            gram[n, :old, :old] = known.gram[known.modules.index(module)]
         members = np.flatnonzero(live[:, n])
-        stacked = stack([adapters[int(i)] for i in members], module)
-        gram[n][np.ix_(members, members)] = cross_gram(stacked, stacked)
+        new = members[members >= old]
+        if not len(new):
+            continue
+        everyone = stack([adapters[int(i)] for i in members], module)
+        added = stack([adapters[int(i)] for i in new], module, everyone)
+        products = cross_gram(added, everyone)
+        gram[n][np.ix_(new, members)] = products
+        gram[n][np.ix_(members, new)] = products.T
     return CollectionGram(modules, gram, live)
 
 

@@ -12,16 +12,15 @@ from safetensors.numpy import save_file
 from lorajax.errors import CheckpointError
 from lorajax.formats.text import clean
 from lorajax.projection.basis import Basis, BasisFacts
-from lorajax.projection.gram import Stack
 from lorajax.projection.gram_pca import GramBasis
-from lorajax.projection.linear_pca import LinearBasis
-from lorajax.projection.pca import DualPCA
+from lorajax.projection.incremental_pca import DenseBasis
+from lorajax.projection.sketch_pca import SketchBasis
 
-VERSION = "1"
-KINDS: dict[str, type[GramBasis] | type[LinearBasis]] = {
+VERSION = "2"
+KINDS: dict[str, type[GramBasis] | type[SketchBasis] | type[DenseBasis]] = {
     "gram_pca": GramBasis,
-    "sketch_pca": LinearBasis,
-    "incremental_pca": LinearBasis,
+    "sketch_pca": SketchBasis,
+    "incremental_pca": DenseBasis,
 }
 
 
@@ -84,7 +83,7 @@ def load_basis(path: Path) -> Basis:
 def _facts(fields: Any) -> BasisFacts:
     modules, fitted_on = tuple(fields["modules"]), tuple(fields["fitted_on"])
     facts = BasisFacts(**{**fields, "modules": modules, "fitted_on": fitted_on})
-    words = (facts.kind, facts.base_model, *modules)
+    words = (facts.kind, facts.base_model, facts.scale, *modules)
     counts = (facts.width, *fitted_on)
     if not all(isinstance(word, str) for word in words):
         raise TypeError("kind, base_model and modules are words")
@@ -100,28 +99,9 @@ def _facts(fields: Any) -> BasisFacts:
 
 
 def _check(basis: Basis) -> None:
-    """Whether the arrays of every module fit together and hold numbers."""
+    """Whether all arrays hold numbers, and no module has more than the width."""
     if max(basis.components) > basis.facts.width:
         raise ValueError("a module has more components than the features are wide")
     for name, array in basis.arrays().items():
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise ValueError(f"{clean(name)} holds no numbers")
-    pcas = basis.pcas if isinstance(basis, LinearBasis | GramBasis) else ()
-    for pca, count in zip(pcas, basis.components, strict=True):
-        if isinstance(pca, DualPCA):
-            fits = pca.alpha.shape == (*pca.row_mean.shape, count)
-        else:
-            fits = pca.components.shape == (count, *pca.mean.shape)
-        if not fits:
-            raise ValueError("components and mean differ in shape")
-    for stack in basis.stacks if isinstance(basis, GramBasis) else ():
-        _check_stack(stack)
-    sketched = basis if isinstance(basis, LinearBasis) and basis.side else None
-    if sketched and any(len(pca.mean) != sketched.side**2 for pca in sketched.pcas):
-        raise ValueError("means are no sketches")
-
-
-def _check_stack(stack: Stack) -> None:
-    steps = np.diff([*stack.starts, len(stack.down)])
-    if stack.up.shape[1] != len(stack.down) or stack.starts[0] or (steps <= 0).any():
-        raise ValueError("factors do not fit together")

@@ -5,17 +5,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Int
+
 from lorajax.config import JobSettings
 from lorajax.dataset.collection import Collection, read_collection
+from lorajax.dataset.feature_folders import open_cache, prune
 from lorajax.dataset.finding import find_supervision
 from lorajax.dataset.supervision import Supervision
 from lorajax.errors import CheckpointError
+from lorajax.projection.basis import Basis
+from lorajax.projection.features import Features
 from lorajax.projection.preparing import Prepared, keeper, prepare
-from lorajax.service.compute import keep_freed_memory
+from lorajax.service.compute import cache_dir, keep_freed_memory
 from lorajax.service.progress import OnProgress, Progress
 from lorajax.training.fit import Stopped
 from lorajax.training.run_dir import RunDir, write_json
 from lorajax.zoo.collection.build import build_zoo, demo_path
+
+# Files between two looks at whether the job is to stop.
+FEATURES_AT_A_TIME = 64
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,26 @@ class Job:
     supervision: Supervision
     on_progress: OnProgress
     should_stop: Callable[[], bool]
+
+    def features(self, basis: Basis, train: Int[np.ndarray, " t"]) -> Features:
+        """Everybody's features in a basis fitted on `train`, computed only once.
+
+        What an earlier run computed in the same basis of the same weights is taken
+        from the cache, and so is everything else after it was put there: all features
+        that training sees are rounded alike.
+        """
+        keys, facts = self.collection.content_keys, basis.facts
+        root = cache_dir() / "features"
+        with open_cache(root, basis.hash(), len(facts.modules), facts.width) as cache:
+            missing = np.array(cache.missing(keys), np.int64)
+            for start in range(0, len(missing), FEATURES_AT_A_TIME):
+                self.stage("features", start, len(missing))
+                part = missing[start : start + FEATURES_AT_A_TIME]
+                found = self.prepared.features(basis, train, part)
+                cache.put_many([keys[int(i)] for i in part], found)
+            features = cache.read(keys)
+        prune(root, {basis.hash()}, self.settings.features.cache_mb * 2**20)
+        return features
 
     def stage(self, name: str, done: int = 0, total: int = 0, note: str = "") -> None:
         """Tells the screen and the run's files what is being done."""
@@ -65,10 +94,9 @@ def open_job(
         folder, wanted.base_model, keep, counted("reading LoRAs")
     )
     _same_collection(run.path, collection)
-    kept = [member.kept for member in collection.members]
     on_progress(Progress("preparing features", 0, 1))
     run.update(stage="preparing features")
-    prepared = prepare(settings.features, kept, collection.base_model)
+    prepared = prepare(settings.features, collection.adapters)
     on_progress(Progress("preparing features", 1, 1))
     return Job(
         settings,

@@ -117,13 +117,13 @@ def _start(
     settings = job.settings
     of = f"split {number + 1} of {settings.evaluation.splits}"
     job.stage("fitting the basis", number, settings.evaluation.splits, of)
-    basis = job.prepared.fit(split.train, settings.features.components)
+    basis = job.prepared.fit(split.train)
     if not basis.facts.modules:
         raise ProjectionError(
             f"the {len(split.train)} training LoRAs do not differ in any module",
             "are they copies of one file?",
         )
-    features = job.prepared.features(basis, split.train)
+    features = job.features(basis, split.train)
     _tell_of_basis(job, basis, number)
     lengths = module_lengths(features[split.train])
     modules, components = features.scores.shape[1:]

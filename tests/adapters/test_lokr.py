@@ -19,10 +19,11 @@ from lorajax.adapters import (
     read_adapter,
     sketch,
 )
+from lorajax.config import FeatureSettings
 from lorajax.errors import AdapterError, LorajaxError
 from lorajax.naming import table_of
 from lorajax.projection.base_space import base_space_vector
-from lorajax.projection.gram_pca import PreparedGram
+from lorajax.projection.gram_pca import GramPCA
 from tests.adapters.assertions import assert_behaves, close
 
 Tensors = dict[str, np.ndarray]
@@ -287,9 +288,11 @@ def test_gram_pca_takes_updates_without_factors(tmp_path: Path, mixed: bool):
         adapters.append(read_adapter(path))
         rows.append(adapters[-1].updates[LINEAR].dense().reshape(-1))
     train = np.arange(6)
-    prepared = PreparedGram(adapters)
-    basis = prepared.fit(train, 8)
-    together = prepared.features(basis, train).scores[:, 0]
+    plain = FeatureSettings(projection="gram_pca", components=8, scale="none")
+    projection = GramPCA(plain)
+    projection.fit(adapters)
+    basis = projection.basis_of(train)
+    together = projection.features_of(basis, train).scores[:, 0]
     for i in (0, 1, 7):
         np.testing.assert_allclose(
             basis.transform(adapters[i]).scores[0, 0], together[i], atol=1e-3

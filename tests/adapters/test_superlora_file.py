@@ -15,12 +15,13 @@ from lorajax.adapters.superlora import (
     fold,
     group_sizes,
 )
+from lorajax.config import FeatureSettings
 from lorajax.errors import AdapterError, LorajaxError
 from lorajax.formats import open_tensor_file
 from lorajax.naming import Module, table_of
 from lorajax.naming.superlora import ENTRY, Layout, read_layout
 from lorajax.projection.base_space import base_space_vector
-from lorajax.projection.gram_pca import PreparedGram
+from lorajax.projection.gram_pca import GramPCA
 from tests.adapters.assertions import assert_behaves
 from tests.adapters.superlora_oracle import oracle
 
@@ -132,7 +133,7 @@ def test_inspection_and_features(path: Path):
         saved(path, plan, tensors_of(factors_of(plan, seed=seed)))
         adapters.append(read_adapter(path))
         assert np.linalg.norm(base_space_vector(adapters[-1])) == pytest.approx(1)
-    basis = PreparedGram(adapters).fit(np.arange(4), 8)
+    basis = GramPCA(FeatureSettings(components=8)).fit(adapters).basis
     assert basis.components == (3, 3, 3)
 
 

@@ -102,8 +102,11 @@ HOSTILE = [
     ("encoder", {}, {"lengths": np.full(2, np.nan, "f4")}),
     *(("basis", {"facts": text}, {}) for text in (None, "[]", "{}", DEEP, "null")),
     ("basis", {"hash": None}, {}),
-    ("basis", {}, {"0.mean": None, "0.up": None}),
-    ("basis", {}, {"0.components": np.ones((2, 3), "f4"), "0.up": np.ones((1, 1))}),
+    ("basis", {}, {"64x64.mean": None}),
+    ("basis", {}, {"64x64.components": np.ones((2, 3, 1), "f2")}),
+    ("basis", {}, {"64x64.left": np.full((1, 64, 16), np.inf, "f2")}),
+    ("basis", {}, {"counts": np.array([2**40])}),
+    ("basis", {}, {"shapes": np.array([[-64, 64]])}),
 ]
 
 

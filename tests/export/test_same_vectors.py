@@ -15,7 +15,7 @@ from lorajax.dataset.collection import read_collection
 from lorajax.dataset.finding import find_supervision
 from lorajax.dataset.splits import make_split
 from lorajax.export.bundle import Bundle
-from lorajax.projection.gram_pca import PreparedGram
+from lorajax.projection.preparing import prepare
 from lorajax.service.evaluating import export
 from lorajax.service.training import TrainingReport
 
@@ -34,13 +34,14 @@ def test_a_bundle_gives_the_vectors_of_the_training_process(
     collection = read_collection(
         Path(tiny_job.collection.path or ""), None, lambda adapter: adapter
     )
-    prepared = PreparedGram([member.kept for member in collection.members])
+    prepared = prepare(tiny_job.features, collection.adapters)
     supervision = find_supervision(collection, "auto")
     split = make_split(supervision, EvaluationSettings(), tiny_job.run.seed)
     assert split is not None
-    basis = prepared.fit(split.train, tiny_job.features.components)
+    basis = prepared.fit(split.train)
     model = bundle.models["lorajax-zoo-1"]
-    together = model.encoder.embed(prepared.features(basis, split.train))
+    everyone = np.arange(len(collection.members))
+    together = model.encoder.embed(prepared.features(basis, split.train, everyone))
     alone = bundle.embed([member.path for member in collection.members])
     np.testing.assert_allclose(alone, together, atol=1e-5)
 

@@ -39,7 +39,8 @@ def test_two_holders_never_share_memory():
 
 
 def test_no_more_is_kept_than_said_and_nothing_wastefully_large():
-    del (blocks := [take_buffer(2**20) for _ in range(KEPT + 3)])[:]
+    blocks = [take_buffer(2**20) for _ in range(KEPT + 3)]
+    blocks.clear()
     assert len(buffers._free) == KEPT
     buffers._free.clear()
     large = take_buffer(2**24)
