@@ -99,7 +99,8 @@ class Projector:
         return found
 
     def _compiled(self, block: FactorBlock) -> dict[str, Row]:
-        bits = jnp.asarray(block.bits)
+        # On a CPU this is the same memory, where `jnp.asarray` would copy it.
+        bits = jax.device_put(block.bits)
         count = _parts(block)
         parts = [range(i, len(block.modules), count) for i in range(count)]
         if count == 1:
