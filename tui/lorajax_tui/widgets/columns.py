@@ -14,7 +14,7 @@ from lorajax_tui.words import rank, safe
 Row = dict[str, Any]
 Colours = Mapping[str, str]
 TIERS = {"direction": "warning", "operator": "error", "opaque": "error"}
-BASES = {"sd1": "primary", "sd2": "warning", "sdxl": "success", "flux1": "accent"}
+BASES = {"sd1": "primary", "sd2": "warning", "sdxl": "success", "flux": "accent"}
 OTHER_BASES = ("warning", "accent", "success", "primary")
 NAME_WIDTHS = (18, 60)
 _PADDING = 2
