@@ -105,7 +105,7 @@ def _row(
     if fitted:
         gram.settings = settings
         basis = gram.basis_of(train)
-        features = gram.features_of(basis, train)
+        features = gram.features_of(basis, train, np.arange(len(adapters)))
         seconds = float("nan")
     else:
         basis = new_projection(settings).fit([adapters[i] for i in train]).basis

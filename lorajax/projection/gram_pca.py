@@ -151,16 +151,21 @@ class GramPCA(Projection):
             tuple(pca for _, _, _, pca in chosen),
         )
 
-    def features_of(self, basis: GramBasis, train: Int[np.ndarray, " t"]) -> Features:
-        """The features of all LoRAs that were learnt from, in a basis of `train`."""
+    def features_of(
+        self,
+        basis: GramBasis,
+        train: Int[np.ndarray, " t"],
+        wanted: Int[np.ndarray, " w"],
+    ) -> Features:
+        """The features of some that were learnt from, in a basis of `train`."""
         assert self.collection is not None
-        collection, everyone = self.collection, np.arange(len(self.adapters))
+        collection = self.collection
         places = [collection.modules.index(module) for module in basis.facts.modules]
-        mask = collection.live[:, places]
+        mask = collection.live[wanted][:, places]
         scores = np.zeros((len(mask), len(places), basis.facts.width), "f4")
         for n, (place, pca) in enumerate(zip(places, basis.pcas, strict=True)):
             fitted = train[collection.live[train, place]]
-            products, _ = self._scaled_gram(place, everyone, fitted)
+            products, _ = self._scaled_gram(place, wanted, fitted)
             rows = pca.transform(products)
             scores[:, n, : rows.shape[1]] = np.where(mask[:, n, None], rows, 0.0)
         return Features(scores, mask)

@@ -105,7 +105,7 @@ class PreparedGram:
     def features(
         self, basis: Any, train: Int[np.ndarray, " t"], wanted: Int[np.ndarray, " w"]
     ) -> Features:
-        return self.projection.features_of(basis, train)[wanted]
+        return self.projection.features_of(basis, train, wanted)
 
 
 class PreparedInTurn:
