@@ -7,7 +7,7 @@ every refusal names the module or tensor it found wrong.
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,8 +65,8 @@ class Adapter:
     dead: tuple[str, ...]
     unmapped: tuple[str, ...]
     side: tuple[str, ...]
-    ranks: dict[str, int]
-    factors: tuple[str, ...]
+    ranks: Mapping[str, int]
+    factors: Collection[str]
     dtype: str
     warnings: tuple[str, ...]
     content_key: str
@@ -109,8 +109,8 @@ def build_adapter(file: TensorFile) -> Adapter:
         file whose every update is zero.
     """
     with _named(file.path):
-        shapes = {name: info.shape for name, info in file.tensors.items()}
-        return _build(file, resolve(shapes, file.metadata, file.peft_config))
+        names = resolve(file.table.shapes, file.metadata, file.peft_config)
+        return _build(file, names)
 
 
 def check_numbers(adapter: Adapter) -> None:
@@ -175,7 +175,7 @@ def _build(file: TensorFile, naming: Naming) -> Adapter:
         unmapped=naming.unmapped,
         side=naming.side,
         ranks=plan.ranks,
-        factors=tuple(plan.keys),
+        factors=plan.keys,
         dtype=_dtypes(file, plan.keys),
         warnings=tuple(warnings),
         content_key=content_key,

@@ -11,7 +11,7 @@ from lorajax.adapters.families import Family
 from lorajax.adapters.matrices import Shapes
 from lorajax.errors import AdapterError
 from lorajax.formats.dtypes import FLOATS, count_not_finite
-from lorajax.formats.safetensors_file import TensorFile
+from lorajax.formats.header import TensorTable
 from lorajax.formats.text import clean
 from lorajax.naming.families import families_of
 
@@ -22,7 +22,7 @@ MAX_NUMBERS = 2 * 10**9
 
 
 def check_module(
-    file: TensorFile,
+    table: TensorTable,
     module: str,
     roles: Mapping[str, str],
     family: Family,
@@ -35,8 +35,8 @@ def check_module(
             f"expected {family.needs} for {module}, "
             f"found {', '.join(sorted(shapes))}{alone}"
         )
-    check_floats(file, module, (roles[role] for role in shapes))
-    alpha = file.tensors[roles["alpha"]].shape if "alpha" in roles else ()
+    check_floats(table, module, (roles[role] for role in shapes))
+    alpha = table.shapes[roles["alpha"]] if "alpha" in roles else ()
     if math.prod(alpha) != 1:
         raise AdapterError(f"expected one alpha for {module}, found {list(alpha)}")
     empty = any(0 in shape or not shape for shape in shapes.values())
@@ -46,10 +46,10 @@ def check_module(
     check_rank(module, max(family.ranks(shapes), default=0))
 
 
-def check_floats(file: TensorFile, module: str, keys: Iterable[str]) -> None:
+def check_floats(table: TensorTable, module: str, keys: Iterable[str]) -> None:
     """The factors are in a number format that has fractions."""
     for key in keys:
-        if (dtype := file.tensors[key].dtype) not in FLOATS:
+        if (dtype := table.tensors[key].dtype) not in FLOATS:
             raise AdapterError(
                 f"expected factors of {module} in {', '.join(FLOATS)}, found {dtype}"
             )
@@ -79,9 +79,9 @@ def bound(numbers: int, work: int) -> None:
         )
 
 
-def factor_shapes(file: TensorFile, roles: Mapping[str, str]) -> Shapes:
+def factor_shapes(table: TensorTable, roles: Mapping[str, str]) -> Shapes:
     """The shapes of a module's factors; alpha is none."""
-    return {r: file.tensors[key].shape for r, key in roles.items() if r != "alpha"}
+    return {r: table.shapes[key] for r, key in roles.items() if r != "alpha"}
 
 
 def check_finite(name: str, array: Float[np.ndarray, "..."]) -> None:

@@ -1,8 +1,9 @@
 """Families whose every module has tensors of its own: LoRA, LoHa and LoKr."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
@@ -12,8 +13,12 @@ from lorajax.adapters.families import FAMILIES, Family
 from lorajax.adapters.interface import FileUpdate
 from lorajax.adapters.matrices import Shapes, full_rank
 from lorajax.adapters.scaling import PeftScaling, alpha_scale
+from lorajax.formats.header import TensorTable
 from lorajax.formats.safetensors_file import TensorFile
 from lorajax.naming.resolve import Naming
+
+# Tensors of a file whose plan is kept: SDXL with all its layers has 2,958.
+_MOST_KEPT = 2**12
 
 
 @dataclass(frozen=True)
@@ -37,23 +42,18 @@ class Part:
 
 @dataclass(frozen=True)
 class SinglePlan:
-    """The checked modules of a file, before their tensors are read."""
+    """The checked modules of a file, before their tensors are read.
+
+    Attributes:
+      keys: the tensors to read.
+      ranks: canonical module → the rank that it was trained at; of whole matrices all.
+      scaling: what a PEFT configuration says, if there is one.
+    """
 
     parts: tuple[Part, ...]
-    scaling: PeftScaling | None
-
-    @cached_property
-    def keys(self) -> set[str]:
-        """The tensors to read."""
-        return {key for part in self.parts for key in part.roles.values()}
-
-    @property
-    def ranks(self) -> dict[str, int]:
-        """Canonical module → the rank that it was trained at; of whole matrices all."""
-        return {
-            part.module: next(iter(part.ranks), 0) or full_rank(part.shapes)
-            for part in self.parts
-        }
+    keys: frozenset[str]
+    ranks: Mapping[str, int]
+    scaling: PeftScaling | None = None
 
     def build(
         self, arrays: Mapping[str, Float[np.ndarray, "..."]]
@@ -70,25 +70,42 @@ class SinglePlan:
 def plan_single(file: TensorFile, naming: Naming) -> SinglePlan:
     """What to read and how to build it, after all shapes have been checked.
 
+    Files of one table and one naming share the answer, but for the scaling.
+
     Raises:
       AdapterError: for half a set, ranks or shapes that do not fit, and an unbounded
         amount of work.
     """
+    few = len(file.tensors) <= _MOST_KEPT
+    plan = (_kept_plan if few else _plan)(file.table, naming)
+    if not file.peft_config:
+        return plan
+    return replace(plan, scaling=PeftScaling(file.peft_config))
+
+
+def _plan(table: TensorTable, naming: Naming) -> SinglePlan:
     parts = tuple(
-        _part(file, module, naming.raw_modules[module], roles)
+        _part(table, module, naming.raw_modules[module], roles)
         for module, roles in naming.modules.items()
     )
     check_work((part.family, part.shapes) for part in parts)
-    scaling = PeftScaling(file.peft_config) if file.peft_config else None
-    return SinglePlan(parts, scaling)
+    ranks = {
+        part.module: next(iter(part.ranks), 0) or full_rank(part.shapes)
+        for part in parts
+    }
+    keys = frozenset(key for part in parts for key in part.roles.values())
+    return SinglePlan(parts, keys, MappingProxyType(ranks))
+
+
+_kept_plan = lru_cache(maxsize=16)(_plan)
 
 
 def _part(
-    file: TensorFile, module: str, raw_module: str, roles: Mapping[str, str]
+    table: TensorTable, module: str, raw_module: str, roles: Mapping[str, str]
 ) -> Part:
     family = FAMILIES[family_of(module, roles)]
-    shapes = factor_shapes(file, roles)
-    check_module(file, module, roles, family, shapes)
+    shapes = factor_shapes(table, roles)
+    check_module(table, module, roles, family, shapes)
     return Part(module, raw_module, family, roles, shapes, family.ranks(shapes))
 
 

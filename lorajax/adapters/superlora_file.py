@@ -18,6 +18,7 @@ from lorajax.adapters.dense import DenseUpdate
 from lorajax.adapters.interface import FileUpdate
 from lorajax.adapters.superlora import Factor, expansion, group_sizes, reconstruct
 from lorajax.errors import AdapterError
+from lorajax.formats.header import TensorTable
 from lorajax.formats.safetensors_file import TensorFile
 from lorajax.formats.text import clean
 from lorajax.naming.resolve import Naming
@@ -35,14 +36,14 @@ _SMALL_TENSOR = 2**16
 class JointPlan:
     """The checked groups of a file, before their tensors are read."""
 
-    file: TensorFile
+    table: TensorTable
     naming: Naming
-    keys: set[str]
+    keys: frozenset[str]
 
     @property
-    def ranks(self) -> dict[str, int]:
+    def ranks(self) -> Mapping[str, int]:
         """Canonical module → the largest rank of the groups that it lies in."""
-        return _ranks(self.file, self.naming)
+        return _ranks(self.table, self.naming)
 
     def build(
         self, arrays: Mapping[str, Float[np.ndarray, "..."]]
@@ -58,7 +59,7 @@ def plan_joint(file: TensorFile, naming: Naming) -> JointPlan:
       AdapterError: for tensors that are missing or too many, sides that do not fit
         together or hold too few or far too many values, and unbounded work.
     """
-    layout = _layout(naming)
+    table, layout = file.table, _layout(naming)
     if layout.total > MAX_VALUES or layout.groups > layout.total:
         raise AdapterError(
             f"expected at most {MAX_VALUES:,} values, and no more groups than values, "
@@ -68,17 +69,19 @@ def plan_joint(file: TensorFile, naming: Naming) -> JointPlan:
     keys: set[str] = set()
     works = 0
     for group, n in enumerate(group_sizes(layout.total, layout.groups)):
-        factors = [_names(file, layout, group, k) for k in range(layout.factors)]
-        works += _check_group(file, group, n, factors)
+        factors = [_names(table, layout, group, k) for k in range(layout.factors)]
+        works += _check_group(table, group, n, factors)
         keys |= {key for names in factors for key in names.values()}
-    bound(sum(math.prod(file.tensors[key].shape) for key in keys), works)
-    strange = [key for key in file.tensors if key.startswith(ENTRY) and key not in keys]
+    bound(sum(math.prod(table.shapes[key]) for key in keys), works)
+    strange = [
+        key for key in table.tensors if key.startswith(ENTRY) and key not in keys
+    ]
     if strange:
         raise AdapterError(
             f"expected the tensors of {layout.groups} groups of {layout.factors} "
             f"factors, found {clean(strange[0], 80)!r} beside them"
         )
-    return JointPlan(file, naming, keys)
+    return JointPlan(table, naming, frozenset(keys))
 
 
 def _build(
@@ -102,14 +105,14 @@ def _build(
     }
 
 
-def _ranks(file: TensorFile, naming: Naming) -> dict[str, int]:
+def _ranks(table: TensorTable, naming: Naming) -> dict[str, int]:
     layout = _layout(naming)
     ends = [0, *accumulate(group_sizes(layout.total, layout.groups))]
     ranks = [
         max(
-            file.tensors[name].shape[1]
+            table.shapes[name][1]
             for k in range(layout.factors)
-            for role, name in _names(file, layout, group, k).items()
+            for role, name in _names(table, layout, group, k).items()
             if role != "core"
         )
         for group in range(layout.groups)
@@ -135,15 +138,15 @@ def _layout(naming: Naming) -> Layout:
     return naming.layout
 
 
-def _names(file: TensorFile, layout: Layout, group: int, k: int) -> dict[str, str]:
+def _names(table: TensorTable, layout: Layout, group: int, k: int) -> dict[str, str]:
     """Role → raw key of one tensor's parts; the core may be missing."""
     start = f"{ENTRY}.g{group}.k{k}"
     names = {f"a{m}": f"{start}.a{m}" for m in range(layout.ways)}
     for name in names.values():
-        if name not in file.tensors:
+        if name not in table.tensors:
             raise AdapterError(f"expected {name}, found none", "the file is damaged")
     core = f"{start}.core"
-    return names | ({"core": core} if core in file.tensors else {})
+    return names | ({"core": core} if core in table.tensors else {})
 
 
 def _factor(
@@ -158,14 +161,14 @@ def _factor(
 
 
 def _check_group(
-    file: TensorFile, group: int, n: int, factors: list[dict[str, str]]
+    table: TensorTable, group: int, n: int, factors: list[dict[str, str]]
 ) -> int:
     """The work of a group, if its parts fit together and hold `n` values."""
     what = f"group {group} of SuperLoRA"
     work, held = 0, 1
     for names in factors:
-        check_floats(file, what, names.values())
-        shapes = {role: file.tensors[name].shape for role, name in names.items()}
+        check_floats(table, what, names.values())
+        shapes = {role: table.shapes[name] for role, name in names.items()}
         core = shapes.pop("core", None)
         sides = list(shapes.values())
         if not _fits(sides, core):

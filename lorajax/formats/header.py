@@ -6,7 +6,8 @@ names of a megabyte; a collection gathered from the internet needs narrower gate
 Nearly every file was written by that library, without spaces and in one order of
 fields. Such a header is read by one pattern, which takes a third of the time of JSON
 and admits nothing that is not checked; any other goes through JSON, entry by entry,
-and so does one that is wrong, to say what is.
+and so does one that is wrong, to say what is. Files of one trainer list the same
+tensors at the same places: what such a list says is kept, and shared by the next file.
 
 References:
   https://github.com/huggingface/safetensors, README, section "Format".
@@ -15,9 +16,11 @@ References:
 import json
 import math
 import re
-from collections.abc import Collection
-from functools import lru_cache, partial
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
 from operator import sub
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lorajax.errors import FormatError
@@ -34,6 +37,8 @@ _MAX_ELEMENTS = 2**40  # an empty [0, 2^62] passes every check on bytes
 # Above this size a header is counted before it is parsed: JSON objects take up to
 # 60 times the memory of their text.
 _COUNT_FROM = 4 * 2**20
+# Characters of a list of tensors that is kept: SDXL with all its layers has 460,000.
+_LONGEST_KEPT = 2**20
 _MAX_MARKS = 30 * MAX_TENSORS
 # Possessive, and content with a missing end: one pass whatever stands there.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
@@ -64,10 +69,33 @@ class TensorInfo(NamedTuple):
 _new_info = partial(tuple.__new__, TensorInfo)  # without asking for four arguments
 
 
-class Header(NamedTuple):
-    """What a checked header says; `tensors` are in the order of their bytes."""
+@dataclass(frozen=True, eq=False)
+class TensorTable:
+    """The checked tensors of a header; headers that list the same share one.
 
-    tensors: dict[str, TensorInfo]
+    Attributes:
+      tensors: name → place and shape, in the order of their bytes.
+      size: bytes of all tensors together.
+    """
+
+    tensors: Mapping[str, TensorInfo]
+    size: int
+
+    @cached_property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return MappingProxyType({n: info.shape for n, info in self.tensors.items()})
+
+    @cached_property
+    def as_json(self) -> str:
+        """Names, formats, shapes and places as JSON, in the order of the names."""
+        rows = sorted((name, *info) for name, info in self.tensors.items())
+        return json.dumps(rows, separators=(",", ":"))
+
+
+class Header(NamedTuple):
+    """What a checked header says."""
+
+    table: TensorTable
     metadata: dict[str, str]
 
 
@@ -82,7 +110,8 @@ def parse_header(raw: bytes, body_size: int) -> Header:
       FormatError: with what was expected and found, and without the file's name.
     """
     header = _read_plain(raw) or _read_json(raw)
-    return header._replace(tensors=_in_order(header.tensors, body_size))
+    _check_size(header.table.size, body_size)
+    return header
 
 
 def _read_plain(raw: bytes) -> Header | None:
@@ -93,6 +122,13 @@ def _read_plain(raw: bytes) -> Header | None:
         metadata, entries = _cut_metadata(raw.decode("utf-8"))
     except (ValueError, RecursionError):
         return None
+    short = len(entries) <= _LONGEST_KEPT
+    table = (_kept_table if short else _plain_table)(entries)
+    return table and Header(table, _metadata(metadata))
+
+
+def _plain_table(entries: str) -> TensorTable | None:
+    """The tensors that a text of plain entries lists."""
     if not _ENTRY.match(entries):
         return None
     # What stands between the entries, then the columns of their fields.
@@ -110,7 +146,10 @@ def _read_plain(raw: bytes) -> Header | None:
     if tuple(map(sub, ends, starts)) != sizes:
         return None
     _check_amount(tensors)
-    return Header(tensors, _metadata(metadata))
+    return _table(tensors)
+
+
+_kept_table = lru_cache(maxsize=16)(_plain_table)
 
 
 def _cut_metadata(text: str) -> tuple[object, str]:
@@ -141,7 +180,19 @@ def _read_json(raw: bytes) -> Header:
     metadata = _metadata(entries.pop(_METADATA, {}))
     _check_amount(entries)
     tensors = {name: _tensor_info(name, entry) for name, entry in entries.items()}
-    return Header(tensors, metadata)
+    return Header(_table(tensors), metadata)
+
+
+def _table(tensors: dict[str, TensorInfo]) -> TensorTable:
+    """The tensors by offset, after checking that nothing lies between them."""
+    wrong, end = _first_gap(tensors)
+    if wrong:
+        tensors = dict(sorted(tensors.items(), key=lambda item: item[1][2:]))
+        wrong, end = _first_gap(tensors)
+    if wrong:
+        found = tensors[wrong].start
+        raise _bad(wrong, f"data from byte {end:,}", f"byte {found:,}")
+    return TensorTable(MappingProxyType(tensors), end)
 
 
 def _check_amount(names: Collection[str]) -> None:
@@ -239,15 +290,8 @@ def _are_counts(value: object) -> bool:
     return True
 
 
-def _in_order(tensors: dict[str, TensorInfo], size: int) -> dict[str, TensorInfo]:
-    """The tensors by offset, after checking that they fill the body without a gap."""
-    wrong, end = _first_gap(tensors)
-    if wrong:
-        tensors = dict(sorted(tensors.items(), key=lambda item: item[1][2:]))
-        wrong, end = _first_gap(tensors)
-    if wrong:
-        found = tensors[wrong].start
-        raise _bad(wrong, f"data from byte {end:,}", f"byte {found:,}")
+def _check_size(end: int, size: int) -> None:
+    """The tensors fill the body of the file."""
     if end > size:
         raise FormatError(
             f"truncated: expected {end:,} bytes of tensors, found {size:,}", _DOWNLOAD
@@ -256,7 +300,6 @@ def _in_order(tensors: dict[str, TensorInfo], size: int) -> dict[str, TensorInfo
         raise FormatError(
             f"expected {end:,} bytes of tensors, found {size - end:,} bytes more"
         )
-    return tensors
 
 
 def _first_gap(tensors: dict[str, TensorInfo]) -> tuple[str | None, int]:

@@ -22,7 +22,7 @@ from jaxtyping import Shaped
 from lorajax.errors import FormatError
 from lorajax.formats.buffers import take_buffer
 from lorajax.formats.dtypes import DTYPES
-from lorajax.formats.header import MAX_HEADER, TensorInfo, parse_header
+from lorajax.formats.header import MAX_HEADER, TensorInfo, TensorTable, parse_header
 from lorajax.formats.refusals import READABLE, known_impostor, refuse_suffix
 from lorajax.formats.sidecar import read_peft_config
 from lorajax.formats.text import clean, shown
@@ -46,7 +46,7 @@ class TensorFile:
       path: where it is.
       size: bytes in all.
       body_start: the first byte after the header.
-      tensors: name → place and shape, in the order of their bytes.
+      table: what lies where in the body.
       metadata: the file's own text, untrusted.
       peft_config: fields of `adapter_config.json` or of the metadata that replace it.
     """
@@ -54,9 +54,14 @@ class TensorFile:
     path: Path
     size: int
     body_start: int
-    tensors: dict[str, TensorInfo]
+    table: TensorTable
     metadata: dict[str, str]
     peft_config: dict | None = None
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """Name → place and shape, in the order of their bytes."""
+        return self.table.tensors
 
     def read(self, name: str) -> Shaped[np.ndarray, "..."]:
         """One tensor in its own dtype."""
@@ -133,7 +138,6 @@ class TensorFile:
 
     def _roles(self) -> bytes:
         """Names, formats, shapes and places of all tensors, and what scales them."""
-        tensors = sorted((name, *info) for name, info in self.tensors.items())
         config = self.peft_config or {}
         # Patterns keep their order, because the first that matches counts.
         scaling = [
@@ -141,11 +145,12 @@ class TensorFile:
             for key in sorted(config)
             if key.rpartition(".")[2] in _SCALING
         ]
-        meaning: list[object] = [tensors, scaling]
+        meaning: list[object] = [scaling]
         if any(name.startswith(f"{_LAYOUT}.") for name in self.tensors):
             meaning.append(self.metadata.get(_LAYOUT))
         try:
-            return json.dumps(meaning, separators=(",", ":")).encode("ascii")
+            rest = json.dumps(meaning, separators=(",", ":"))
+            return f"[{self.table.as_json},{rest[1:]}".encode("ascii")
         except RecursionError as error:
             raise FormatError(
                 f"{shown(self.path)}: expected a flat PEFT configuration, found "

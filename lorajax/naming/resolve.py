@@ -22,7 +22,7 @@ _SGM_BLOCKS = ("input_blocks", "output_blocks", "middle_block")
 _LONGEST_KEPT = 2**19
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Naming:
     """What every tensor of a file is; nothing of it can be changed.
 

@@ -300,7 +300,31 @@ def test_a_truncated_file_is_refused(path: Path):
 def test_work_is_bounded_before_it_is_done(path: Path, monkeypatch):
     monkeypatch.setattr("lorajax.adapters.checks.MAX_WORK", 10)
     with pytest.raises(AdapterError, match=r"at most .* operations, found"):
-        read_adapter(saved(path, kohya(factors())))
+        read_adapter(saved(path, kohya(factors(rank=3))))
+
+
+def test_files_that_list_the_same_tensors_share_no_numbers(tmp_path: Path):
+    """What a header means is kept for the next file; what the file holds is not."""
+    for seed, (alpha, dead) in enumerate([(2.0, POINT), (6.0, CONV), (0.5, None)]):
+        found = factors(seed=seed)
+        if dead:
+            found[f"{dead}/up"][:] = 0
+        path = saved(tmp_path / f"{seed}.safetensors", kohya(found, alpha))
+        live = {m: w for m, w in oracle(found, alpha / 4).items() if m != dead}
+        assert_same(path, live)
+
+
+def test_the_scaling_of_one_configuration_stays_with_its_file(tmp_path: Path):
+    for number, (alpha, scale) in enumerate([(8, 2.0), (None, 1.0), (2, 0.5)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found = factors()
+        names = (".lora_B.weight", ".lora_A.weight", "base_model.model.")
+        path = saved(folder / "adapter_model.safetensors", dotted(found, *names))
+        if alpha:
+            config = {"r": 4, "lora_alpha": alpha, "peft_type": "LORA"}
+            (folder / "adapter_config.json").write_text(json.dumps(config))
+        assert_same(path, oracle(found, scale))
 
 
 CONTRACT = {

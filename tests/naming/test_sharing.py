@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorajax.errors import NamingError
-from lorajax.naming import Naming, resolve
+from lorajax.naming import resolve
 from lorajax.naming.resolve import _kept, _resolve
 
 Shapes = dict[str, tuple[int, ...]]
@@ -76,10 +76,10 @@ def choices(values: dict[str, list]) -> st.SearchStrategy[dict]:
     )
 
 
-def outcome(naming, *args) -> Naming | tuple[str, str | None]:
+def outcome(naming, *args) -> dict[str, object] | tuple[str, str | None]:
     """What naming says, be it a refusal."""
     try:
-        return naming(*args)
+        return vars(naming(*args))
     except NamingError as error:
         return error.message, error.hint
 
