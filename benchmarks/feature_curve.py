@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from lorajax.adapters.adapter import Adapter, read_adapter
@@ -89,6 +90,7 @@ def main() -> None:
         if key not in exact:
             exact[key] = _exact(gram, settings, train)
         rows.append(_row(settings, adapters, gram, train, parts, exact[key]))
+        jax.clear_caches()  # the next setting needs none of what was compiled
         print(json.dumps(rows[-1]), flush=True)
     OUT.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

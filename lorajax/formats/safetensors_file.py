@@ -161,7 +161,8 @@ class TensorFile:
         self, file: RawIOBase, wanted: Mapping[str, TensorInfo], hasher: blake3.blake3
     ) -> dict[str, Shaped[np.ndarray, "..."]]:
         """Tensors within one block; all cores hash it faster than one could read it."""
-        body = take_buffer(self.size - self.body_start)
+        size = self.size - self.body_start
+        body = take_buffer(size)[:size]
         self._fill(file, body.data)
         hasher.update(body.data)
         return {name: _view(body, info) for name, info in wanted.items()}

@@ -23,12 +23,22 @@ def address(array: np.ndarray) -> int:
 def test_a_block_is_aligned_and_comes_back_when_its_last_view_is_gone():
     block = take_buffer(1000)
     place = address(block)
-    assert block.shape == (1000,) and place % ALIGNMENT == 0
+    assert block.size >= 1000 and place % ALIGNMENT == 0
     view = block[100:200].view("<f2").reshape(5, 10)
     del block
     assert address(take_buffer(1000)) != place  # the view still looks into it
     del view
     assert place in {address(b) for b in (take_buffer(900), take_buffer(900))}
+
+
+def test_blocks_come_in_few_sizes_and_waste_no_more_than_half():
+    """What is compiled is for one size: a file of another length is no new one."""
+    sizes = {take_buffer(size).size for size in range(30_000_000, 31_000_000, 99_991)}
+    assert len(sizes) == 1
+    for size in (0, 1, 70_000, 2**20, 2**20 + 1, buffers.LARGEST):
+        assert size <= take_buffer(size).size <= max(2 * size, 2**16)
+    giant = 5 * buffers.LARGEST // 2
+    assert take_buffer(giant).size == 3 * buffers.LARGEST
 
 
 def test_two_holders_never_share_memory():

@@ -82,6 +82,17 @@ def test_ranks_and_formats_of_one_file_may_differ() -> None:
     assert len(list(factor_blocks(updates))) == 3
 
 
+def test_files_of_other_modules_and_ranks_need_no_other_program() -> None:
+    """Compiling takes a second: it must not happen anew for every kind of file."""
+    project_all = Projector(Layout.of(SHAPES), groups(), "none")
+    before = project._cache_size()
+    for modules in (["a"], ["a", "b"], ["c"], list(SHAPES)):
+        for rank in (5, 6, 7, 8):
+            updates = {m: random_update(SHAPES[m], rank) for m in modules}
+            project_all(adapter_of(updates), modules)
+    assert project._cache_size() == before + 1
+
+
 def test_shared_work_is_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
     updates = {m: random_update(shape, 4) for m, shape in SHAPES.items()}
     project_all = Projector(Layout.of(SHAPES), groups(), "unit")
