@@ -2,8 +2,9 @@
 
 The system hands out memory page by page at the first touch, which for a LoRA takes
 several times as long as copying its bytes there. So a block is kept when the last array
-that looks into it is gone, and the next file is read into the same pages. Blocks come in few
-sizes, because what XLA compiles is for one size; pages that nobody touches cost nothing.
+that looks into it is gone, and the next file is read into the same pages. Blocks come
+in few sizes, because what XLA compiles is for one size; pages that nobody touches cost
+nothing.
 """
 
 import weakref
