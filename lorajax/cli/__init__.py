@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(training.train)
+app.command()(training.study)
 app.command()(training.evaluate)
 app.command()(training.export)
 app.command()(collection.inspect)

@@ -14,6 +14,9 @@ from lorajax.cli.output import (
     showing_progress,
 )
 
+# The others are in the JSON document.
+SHOWN = ("triplet_loss", "triplet_accuracy", "map@10", "mrr", "ndcg@10")
+SIGNIFICANT = 0.05
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -39,14 +42,46 @@ def train(
     print_results(report.path, report.results, report.notes)
 
 
-def evaluate(
-    path: Annotated[Path, typer.Argument(help="A run's folder.")], as_json: Json = False
+def study(
+    configs: Annotated[list[Path], typer.Argument(help="YAML files, one a method.")],
+    out: Annotated[Path, typer.Option(help="The folder of the study.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Splits, the same for all.")] = 5,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.SUB=VALUE", help="A setting for all runs."),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Show what a run measured on styles it never saw."""
+    """Train every configuration on the same splits; run again to go on."""
+    from lorajax.service import evaluating, studies
+
+    with failing_politely(), showing_progress() as on_progress:
+        found = studies.study(configs, seeds, out, overrides or [], on_progress)
+        results = evaluating.evaluate(out)
+    if as_json:
+        print_json({**found, **results})
+        return
+    print_results(out, results, ())
+
+
+def evaluate(
+    path: Annotated[Path, typer.Argument(help="The folder of a run or a study.")],
+    experiment: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=3, help="The paper's: 1 tags, 2 raters, 3 ranked candidates."
+        ),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="The method that p-values compare with.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a run or a study measured on styles that it never saw."""
     from lorajax.service import evaluating
 
     with failing_politely():
-        results = evaluating.evaluate(path)
+        results = evaluating.evaluate(path, experiment, against)
     if as_json:
         print_json(results)
         return
@@ -76,7 +111,7 @@ def print_results(path: Path, results: dict[str, Any], notes: tuple[str, ...]) -
         note(line)
     rows = results.get("rows") or []
     if rows:
-        metrics = [name for name in rows[0] if name != "method"]
+        metrics = [name for name in SHOWN if any(name in row for row in rows)]
         say(
             f"On {results['split']} that neither training nor selection saw, mean ± "
             f"standard deviation over {results['splits']} splits:",
@@ -86,10 +121,17 @@ def print_results(path: Path, results: dict[str, Any], notes: tuple[str, ...]) -
         print_table(["method", *metrics], table, set(metrics))
     elif "evaluation_note" in results:
         say(results["evaluation_note"])
-    say(f"run: {path}")
-    note(f"next: lorajax export {path} DIR")
+    if "against" in results:
+        note(f"* differs from '{results['against']}': p < 0.05, Holm over the table")
+    if "study" not in results:
+        say(f"run: {path}")
+        note(f"next: lorajax export {path} DIR")
 
 
 def _cell(row: dict[str, Any], metric: str) -> str:
     value = row.get(metric)
-    return f"{value['mean']:.3f} ± {value['std']:.3f}" if value else "–"
+    if not value:
+        return "–"
+    p_value = value.get("p_value")
+    star = "*" if p_value is not None and p_value < SIGNIFICANT else ""
+    return f"{value['mean']:.3f} ± {value['std']:.3f}{star}"

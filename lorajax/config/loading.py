@@ -14,6 +14,7 @@ from lorajax.errors import ConfigError
 
 # Paths and names may hold anything, also what YAML would take for something else.
 TEXT_KEYS = {"collection.path", "collection.base_model", "run.name", "run.root"}
+EXTENDS = "extends"
 NOTHING = ("null", "~", "")
 LONGEST_SHOWN = 200
 
@@ -34,7 +35,7 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> JobSettings:
 
     Args:
       path: a YAML file with the sections of `JobSettings`; missing keys take their
-        defaults.
+        defaults, or those of the file that `extends` names, relative to this one.
       overrides: `section.key=value`, values in YAML.
 
     Raises:
@@ -55,7 +56,29 @@ def dump_yaml(settings: BaseModel) -> str:
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The document of a file, laid over the one that it extends."""
+    if path.resolve() in above:
+        raise ConfigError(f"{path}: expected a file to extend, found a circle")
+    document = _parse(path)
+    base = document.pop(EXTENDS, None)
+    if base is None:
+        return document
+    if not isinstance(base, str):
+        raise ConfigError(
+            f"{path}: expected the name of a file to extend, found {base!r}"
+        )
+    return _over(_read(path.parent / base, (*above, path.resolve())), document)
+
+
+def _over(below: Any, above: Any) -> Any:
+    """Nested keys of `above` instead of those of `below`."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return below | {key: _over(below.get(key), above[key]) for key in above}
+
+
+def _parse(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

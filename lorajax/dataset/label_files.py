@@ -64,17 +64,45 @@ def read_rankings(path: Path, places: dict[str, int]) -> Int[np.ndarray, "t 3"]:
     Raises:
       DatasetError: for missing columns or a rank that is no number.
     """
-    ranked: dict[int, list[tuple[float, int]]] = {}
-    for query, lora, rank in _ranking_rows(path):
-        if query in places and lora in places and query != lora:
-            ranked.setdefault(places[query], []).append((rank, places[lora]))
     triplets = [
         [query, better[1], worse[1]]
-        for query, candidates in sorted(ranked.items())
-        for better, worse in combinations(sorted(candidates), 2)
+        for query, ranked in sorted(read_ranks(path, places).items())
+        for better, worse in combinations(sorted((r, c) for c, r in ranked), 2)
         if better[0] < worse[0] and better[1] != worse[1]
     ]
     return np.array(triplets, np.int64).reshape(-1, 3)
+
+
+def read_ranks(
+    path: Path, places: dict[str, int]
+) -> dict[int, list[tuple[int, float]]]:
+    """Query → its candidates in the collection, each with its rank, as in the file.
+
+    Raises:
+      DatasetError: for missing columns or a rank that is no number.
+    """
+    ranked: dict[int, list[tuple[int, float]]] = {}
+    for query, lora, rank in _ranking_rows(path):
+        if query in places and lora in places and query != lora:
+            ranked.setdefault(places[query], []).append((places[lora], rank))
+    return ranked
+
+
+def read_ids(path: Path, places: dict[str, int]) -> Int[np.ndarray, " ids"]:
+    """The LoRAs that a list names, one a line; names of other collections are left out.
+
+    Raises:
+      DatasetError: where none of them is in the collection.
+    """
+    names = [line.strip() for line in _lines(path, MAX_LABELS)]
+    found = sorted({places[name] for name in names if name in places})
+    if not found:
+        raise DatasetError(
+            f"{path}: expected names of LoRAs of this collection, one a line, found "
+            f"none among {sum(map(bool, names)):,}",
+            "a LoRA's name is that of its file without the ending",
+        )
+    return np.array(found, np.int64)
 
 
 def read_labels(path: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Int
 
 from lorajax.config.evaluation import EvaluationSettings
 from lorajax.dataset.supervision import Supervision
+from lorajax.errors import DatasetError
 
 # Two styles to select on, two to test on and two to learn from are the least.
 MIN_LABELS = 6
@@ -42,6 +43,40 @@ def make_split(
     if len(groups) < MIN_LABELS:
         return None
     return _parts(groups, count, settings, rng)
+
+
+def make_fixed_split(
+    supervision: Supervision,
+    test: Int[np.ndarray, " c"],
+    settings: EvaluationSettings,
+    seed: int,
+) -> Split:
+    """A split whose test LoRAs are given; the seed chooses what selects.
+
+    Other LoRAs of the test's styles are in no part.
+
+    Raises:
+      DatasetError: where fewer than two styles, or nothing, is left to learn from.
+    """
+    rng = np.random.default_rng([seed, 1])
+    tested = {supervision.labels[i] for i in test} - {None}
+    own = np.array([label in tested for label in supervision.labels], bool)
+    own[test] = True
+    left = np.flatnonzero(~own)
+    if supervision.kind != "none" and not supervision.has_labels:
+        groups = [[int(i)] for i in left if supervision.known[i]]
+    else:
+        groups = [g for k, g in supervision.usable_labels.items() if k not in tested]
+    validation = max(2, round(settings.validation * len(groups)))
+    if len(groups) < validation + 2:
+        raise DatasetError(
+            f"expected styles to learn from beside the {len(test)} test LoRAs, found "
+            f"{len(groups)}",
+            "evaluation.test_ids must leave LoRAs of other styles",
+        )
+    chosen = rng.permutation(len(groups))[:validation]
+    selects = np.sort(np.concatenate([groups[g] for g in chosen])).astype(np.int64)
+    return Split(np.setdiff1d(left, selects), selects, np.sort(test))
 
 
 def only(split: Split, usable: Bool[np.ndarray, " b"]) -> Split:

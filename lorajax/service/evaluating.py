@@ -1,18 +1,74 @@
-"""What a run measured, and its bundle."""
+"""What runs and studies measured, and a run's bundle."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from lorajax.errors import CheckpointError
+from lorajax.service.studies import read_study
+
+if TYPE_CHECKING:
+    from lorajax.evaluation.experiments import Experiment
+    from lorajax.evaluation.judged import Judged
+
+# The paper's numbers of its experiments.
+NUMBERS: dict[int, "Experiment"] = {1: "tags", 2: "human", 3: "ranking"}
+TRUTHS: dict["Experiment", str] = {
+    "styles": "styles, and the teacher's likeness",
+    "tags": "triplets by tags",
+    "human": "triplets by raters",
+    "ranking": "ranked candidates",
+}
 
 
-def evaluate(run: Path) -> dict[str, Any]:
-    """The results of a finished run.
+def evaluate(
+    path: Path, experiment: int | None = None, against: str | None = None
+) -> dict[str, Any]:
+    """The table of a finished run, or of the finished runs of a study.
+
+    Args:
+      experiment: 1, 2 or 3 of the paper; none for the whole gallery.
+      against: the method that p-values compare with; none for the unlearned features
+        of a run, and for the first run of a study.
 
     Raises:
-      CheckpointError: where the run has not finished.
+      CheckpointError: where nothing has finished, or nothing was measured of this
+        experiment or method.
     """
+    from lorajax.evaluation.judged import table_of
+    from lorajax.evaluation.results import UNLEARNED
     from lorajax.export.bundle import read_results
 
-    return read_results(run)
+    study = read_study(path)
+    if study is None:
+        results = read_results(path)
+        if not results.get("rows"):
+            return results
+        judged, seeds = _run_splits(path, results["splits"]), results["splits"]
+        reference = against or UNLEARNED
+    else:
+        judged, seeds = _study_splits(path, study), study["seeds"]
+        results = read_results(path / study["runs"][0])
+        reference = against or study["runs"][0]
+    which = NUMBERS[experiment] if experiment else "styles"
+    shown = [_of(split, which, path) for split in judged]
+    if reference not in shown[0]:
+        raise CheckpointError(
+            f"{path}: expected one of its methods to compare with, found {reference!r}",
+            f"methods: {', '.join(shown[0])}",
+        )
+    queries = next(iter(shown[0].values()))[which]
+    facts = results if study is None else {"study": str(path), "runs": study["runs"]}
+    return {
+        **facts,
+        "experiment": experiment or which,
+        "truth": TRUTHS[which],
+        "n_queries": len(queries.styles),
+        "split": results["split"],
+        "seeds": seeds,
+        "splits": seeds,
+        "against": reference,
+        "rows": table_of(shown, which, reference),
+    }
 
 
 def export(run: Path, folder: Path) -> Path:
@@ -27,3 +83,44 @@ def export(run: Path, folder: Path) -> Path:
     from lorajax.export.bundle import write_bundle
 
     return write_bundle(run, folder)
+
+
+def _run_splits(run: Path, count: int) -> list["Judged"]:
+    from lorajax.evaluation.judged import QUERIES, read_queries
+
+    return [read_queries(run / "splits" / str(i) / QUERIES) for i in range(count)]
+
+
+def _study_splits(path: Path, study: dict[str, Any]) -> list["Judged"]:
+    """Per seed the methods of all runs: the trained one by the name of its run."""
+    from lorajax.evaluation.results import INITIAL, TRAINED
+
+    if not study["runs"]:
+        raise CheckpointError(f"{path}: no run of this study has finished yet")
+    merged: list[Judged] = [{} for _ in range(study["seeds"])]
+    for run in study["runs"]:
+        for all_of, own in zip(
+            merged, _run_splits(path / run, study["seeds"]), strict=True
+        ):
+            for method, found in own.items():
+                if method != INITIAL:
+                    all_of.setdefault(_name(run, method, TRAINED), found)
+    return merged
+
+
+def _name(run: str, method: str, trained: str) -> str:
+    if method.startswith(trained):
+        return run + method.removeprefix(trained)
+    return method if "_" in method or " " not in method else f"{run}: {method}"
+
+
+def _of(split: "Judged", which: "Experiment", path: Path) -> "Judged":
+    """The methods of which this experiment was measured."""
+    found = {method: own for method, own in split.items() if which in own}
+    if not found:
+        raise CheckpointError(
+            f"{path}: nothing was measured of {TRUTHS[which]}",
+            "name the file with evaluation.tag_triplets, evaluation.human_triplets or "
+            "evaluation.rankings, and run it anew",
+        )
+    return found

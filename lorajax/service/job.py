@@ -4,20 +4,26 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from lorajax.config import JobSettings
 from lorajax.dataset.collection import Collection, read_collection
 from lorajax.dataset.feature_folders import open_cache, prune
 from lorajax.dataset.finding import find_supervision
+from lorajax.dataset.label_files import read_ids
+from lorajax.dataset.splits import Split, make_fixed_split, make_split
 from lorajax.dataset.supervision import Supervision
 from lorajax.errors import CheckpointError
+from lorajax.evaluation.controls import prepare_controls, similarities_of
 from lorajax.projection.basis import Basis
 from lorajax.projection.features import Features
 from lorajax.projection.preparing import Prepared, keeper, prepare
+from lorajax.service.bases import kept_basis
 from lorajax.service.compute import cache_dir, keep_freed_memory
+from lorajax.service.judging import Judge
 from lorajax.service.progress import OnProgress, Progress
 from lorajax.training.fit import Stopped
 from lorajax.training.run_dir import RunDir, write_json
@@ -25,6 +31,19 @@ from lorajax.zoo.collection.build import build_zoo, demo_path
 
 # Files between two looks at whether the job is to stop.
 FEATURES_AT_A_TIME = 64
+
+
+class Opened:
+    """Collections and teachers that several jobs of one process read only once."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[object, ...], Any] = {}
+
+    def once(self, key: tuple[object, ...], make: Callable[[], Any]) -> Any:
+        """What was made for this key, made now if it is the first time."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
 
 @dataclass(frozen=True)
@@ -36,8 +55,29 @@ class Job:
     prepared: Prepared
     collection: Collection
     supervision: Supervision
+    judge: Judge
+    opened: Opened
     on_progress: OnProgress
     should_stop: Callable[[], bool]
+
+    def split(self, number: int) -> Split | None:
+        """What a seed learns from; None where nothing can be held out."""
+        settings, seed = self.settings.evaluation, self.settings.run.seed + number
+        if settings.test_ids is None:
+            return make_split(self.supervision, settings, seed)
+        places = {name: i for i, name in enumerate(self.collection.names)}
+        test = read_ids(self.collection.folder / settings.test_ids, places)
+        return make_fixed_split(self.supervision, test, settings, seed)
+
+    def basis(self, train: Int[np.ndarray, " t"]) -> Basis:
+        """The basis of these LoRAs, fitted only once for the same settings."""
+        settings = self.settings.features
+        if settings.projection == "gram_pca":  # it holds the LoRAs themselves
+            return self.prepared.fit(train)
+        keys = self.collection.content_keys
+        own = [keys[int(i)] for i in train]
+        root = cache_dir() / "bases"
+        return kept_basis(root, settings, own, lambda: self.prepared.fit(train))
 
     def features(self, basis: Basis, train: Int[np.ndarray, " t"]) -> Features:
         """Everybody's features in a basis fitted on `train`, computed only once.
@@ -59,6 +99,17 @@ class Job:
         prune(root, {basis.hash()}, self.settings.features.cache_mb * 2**20)
         return features
 
+    def controls(
+        self, train: Int[np.ndarray, " t"], wanted: Int[np.ndarray, " w"], seed: int
+    ) -> dict[str, Float[np.ndarray, "w w"]]:
+        """Similarities that learn nothing, between the wanted LoRAs."""
+        adapters = self.collection.adapters
+        prepared = self.opened.once(
+            ("controls", self.collection.folder, self.collection.base_model),
+            lambda: prepare_controls(adapters, self.stage),
+        )
+        return similarities_of(prepared, train, wanted, seed)
+
     def stage(self, name: str, done: int = 0, total: int = 0, note: str = "") -> None:
         """Tells the screen and the run's files what is being done."""
         if self.should_stop():
@@ -72,6 +123,7 @@ def open_job(
     run: RunDir,
     on_progress: OnProgress,
     should_stop: Callable[[], bool],
+    opened: Opened,
 ) -> Job:
     def counted(stage: str) -> Callable[[int, int], None]:
         def tell(done: int, total: int) -> None:
@@ -89,23 +141,41 @@ def open_job(
         build_zoo(settings.zoo, folder, counted("training demo LoRAs"))
     else:
         folder = Path(wanted.path).expanduser()
-    keep = keeper(settings.features)
-    collection = read_collection(
-        folder, wanted.base_model, keep, counted("reading LoRAs")
+    features = settings.features
+    collection: Collection = opened.once(
+        ("collection", folder, wanted.base_model, features.projection),
+        lambda: read_collection(
+            folder, wanted.base_model, keeper(features), counted("reading LoRAs")
+        ),
     )
     _same_collection(run.path, collection)
     on_progress(Progress("preparing features", 0, 1))
     run.update(stage="preparing features")
-    prepared = prepare(settings.features, collection.adapters)
+    prepared = opened.once(
+        ("prepared", folder, wanted.base_model, features),
+        lambda: prepare(features, collection.adapters),
+    )
     on_progress(Progress("preparing features", 1, 1))
+
+    def teacher(kind: str) -> Supervision:
+        return opened.once(
+            ("teacher", folder, wanted.base_model, kind),
+            lambda: find_supervision(collection, kind, counted("describing pictures")),
+        )
+
+    supervision = teacher(wanted.supervision)
+    other = settings.evaluation.teacher
+    judge = Judge(
+        collection, teacher(other) if other else supervision, settings.evaluation
+    )
     return Job(
         settings,
         run,
         prepared,
         collection,
-        find_supervision(
-            collection, wanted.supervision, counted("describing pictures")
-        ),
+        supervision,
+        judge,
+        opened,
         on_progress,
         should_stop,
     )

@@ -1,19 +1,29 @@
 """The stages of a job, split by split: basis, features, training, evaluation."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from lorajax.config import JobSettings
 from lorajax.dataset.behaviour import as_seen_by
-from lorajax.dataset.splits import MIN_LABELS, Split, everything, make_split, only
+from lorajax.dataset.splits import MIN_LABELS, Split, everything, only
 from lorajax.encoder.embedder import TrainedEncoder, initial_encoder
 from lorajax.errors import ProjectionError
+from lorajax.evaluation.experiments import judge, judge_cosine
+from lorajax.evaluation.judged import (
+    QUERIES,
+    Judged,
+    cut_to,
+    read_queries,
+    styles_of,
+    table_of,
+    write_queries,
+)
 from lorajax.evaluation.metrics import measure
-from lorajax.evaluation.results import INITIAL, TRAINED, UNLEARNED, table, truth_of
+from lorajax.evaluation.results import INITIAL, TRAINED, UNLEARNED, truth_of
 from lorajax.export.model import Model, save_model
 from lorajax.projection.basis import Basis
 from lorajax.projection.features import (
@@ -22,11 +32,11 @@ from lorajax.projection.features import (
     module_lengths,
     normalised,
 )
-from lorajax.service.job import Job, notes_of, open_job
+from lorajax.service.job import Job, Opened, notes_of, open_job
 from lorajax.service.progress import OnProgress, Progress
 from lorajax.training.checkpoints import open_checkpoints
 from lorajax.training.fit import Task, fit
-from lorajax.training.run_dir import RunDir, write_json
+from lorajax.training.run_dir import RunDir
 
 # No Transformer, no positions, plain mean: cosines are those of the features, up to the
 # seeded projection of all modules into the embedding's width.
@@ -43,54 +53,62 @@ def run_splits(
     run: RunDir,
     on_progress: OnProgress,
     should_stop: Callable[[], bool],
+    opened: Opened | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """All splits of a job; the results' document and notes for the person."""
-    job = open_job(settings, run, on_progress, should_stop)
+    job = open_job(settings, run, on_progress, should_stop, opened or Opened())
     notes = notes_of(job)
     for note in notes:
         run.log(kind="stage", stage="collection", message=note)
     count = settings.evaluation.splits
-    first = _split(job, 0)
-    if first is None or job.supervision.kind == "none":
+    if job.split(0) is None or job.supervision.kind == "none":
         reason = _run_without_evaluation(job)
         return _results(job, [], 1, reason), [*notes, reason]
-    values = [_run_split(job, number) for number in range(count)]
-    return _results(job, values, count, ""), notes
+    judged = [_run_split(job, number) for number in range(count)]
+    return _results(job, judged, count, ""), notes
 
 
-def _split(job: Job, number: int) -> Split | None:
-    seed = job.settings.run.seed + number
-    return make_split(job.supervision, job.settings.evaluation, seed)
-
-
-def _run_split(job: Job, number: int) -> dict[str, dict[str, float]]:
+def _run_split(job: Job, number: int) -> Judged:
     """One split from basis to measured vectors; done before, it is only read."""
-    done = job.run.path / "splits" / str(number) / "results.json"
-    if done.exists():
-        return json.loads(done.read_text(encoding="utf-8"))
-    split = _split(job, number)
+    done = job.run.path / "splits" / str(number) / QUERIES
+    if not done.exists():
+        judged = _judged_split(job, number)
+        done.parent.mkdir(parents=True, exist_ok=True)
+        write_queries(done, judged)
+    judged = read_queries(done)
+    values = styles_of(judged)
+    job.run.log(kind="evaluation", split=number, values=values)
+    return judged
+
+
+def _judged_split(job: Job, number: int) -> Judged:
+    split = job.split(number)
     assert split is not None  # it depends on the labels, which did not change
     settings, seed = job.settings, job.settings.run.seed + number
-    supervision = as_seen_by(job.supervision, split.train)
-    job = replace(job, supervision=supervision)
+    job = replace(job, supervision=as_seen_by(job.supervision, split.train))
     basis, features, start = _start(job, split, number)
     split = _embeddable(job, split, features, number)
+    judgements = job.judge.judgements(split, seed)
     trained = _train(job, features, split, start, number)
-    truth = truth_of(supervision, split.test, settings.evaluation, seed)
     held_out = features[split.test]
     unlearned = normalised(held_out, settings.encoder.normalise, start.lengths)
-    vectors = {
-        UNLEARNED: flattened(unlearned),
-        INITIAL: start.embed(held_out),
-        TRAINED: trained.embed(held_out),
+    vectors = trained.embed(held_out)
+    judged: Judged = {
+        UNLEARNED: judge(flattened(unlearned), judgements),
+        INITIAL: judge(start.embed(held_out), judgements),
+        TRAINED: judge(vectors, judgements),
     }
-    values = {method: measure(v, truth) for method, v in vectors.items()}
+    if settings.evaluation.dimensions:
+        learned = trained.embed(features[split.train])
+        for size, cut in cut_to(settings.evaluation.dimensions, learned, vectors):
+            judged[f"{TRAINED}, {size} dimensions"] = judge(cut, judgements)
+    if settings.evaluation.controls:
+        job.stage("controls", number, settings.evaluation.splits)
+        controls = job.controls(split.train, split.test, seed)
+        judged |= {n: judge_cosine(own, judgements) for n, own in controls.items()}
     if number == 0:
         save_model(Model(basis, trained), job.run.path)
-    job.run.log(kind="evaluation", split=number, values=values)
-    done.parent.mkdir(parents=True, exist_ok=True)
-    write_json(done, values)
-    return values
+    return judged
 
 
 def _embeddable(job: Job, split: Split, features: Features, number: int) -> Split:
@@ -117,7 +135,7 @@ def _start(
     settings = job.settings
     of = f"split {number + 1} of {settings.evaluation.splits}"
     job.stage("fitting the basis", number, settings.evaluation.splits, of)
-    basis = job.prepared.fit(split.train)
+    basis = job.basis(split.train)
     if not basis.facts.modules:
         raise ProjectionError(
             f"the {len(split.train)} training LoRAs do not differ in any module",
@@ -151,13 +169,15 @@ def _train(
     settings = job.settings
     if not settings.training.metric_learning:
         return start
+    seed = settings.run.seed + number
+    truth = truth_of(job.supervision, split.validation, settings.evaluation, seed)
     task = Task(
         features=features,
         supervision=job.supervision,
         split=split,
         training=settings.training,
-        evaluation=settings.evaluation,
-        seed=settings.run.seed + number,
+        seed=seed,
+        measure=partial(measure, truth=truth),
         on_metrics=_reporter(job, number),
         should_stop=job.should_stop,
     )
@@ -173,10 +193,9 @@ def _reporter(job: Job, number: int) -> Callable[[dict[str, Any]], None]:
         if metrics["kind"] != "train":
             return
         done = number * steps + metrics["step"]
-        note = (
-            f"split {number + 1}/{splits} · loss {metrics['loss']:.3f} · "
-            f"accuracy {metrics['accuracy']:.3f}"
-        )
+        note = f"split {number + 1}/{splits} · loss {metrics['loss']:.3f}"
+        if "accuracy" in metrics:
+            note += f" · accuracy {metrics['accuracy']:.3f}"
         job.on_progress(Progress("training", done, splits * steps, note))
         job.run.update(stage="training", step=done, total=splits * steps, message=note)
 
@@ -207,7 +226,7 @@ def _run_without_evaluation(job: Job) -> str:
 
 
 def _results(
-    job: Job, values: list[dict[str, dict[str, float]]], splits: int, reason: str
+    job: Job, judged: list[Judged], splits: int, reason: str
 ) -> dict[str, Any]:
     learns = job.settings.training.metric_learning
     document = {
@@ -218,13 +237,13 @@ def _results(
         "split": "unseen styles" if job.supervision.has_labels else "unseen LoRAs",
         "splits": splits,
         "seed": job.settings.run.seed,
-        "held_out": _held_out(job) if values else [],
-        "rows": table(values) if values else [],
+        "held_out": _held_out(job) if judged else [],
+        "rows": table_of(judged, "styles", UNLEARNED) if judged else [],
     }
     return document | ({"evaluation_note": reason} if reason else {})
 
 
 def _held_out(job: Job) -> list[str]:
     """Names of the LoRAs that the exported model's training and selection never saw."""
-    split = _split(job, 0)
+    split = job.split(0)
     return [job.collection.names[i] for i in split.test] if split else []

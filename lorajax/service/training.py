@@ -5,12 +5,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lorajax.errors import LorajaxError
 from lorajax.service.compute import prepare_jax
 from lorajax.service.progress import OnProgress, Progress
 from lorajax.service.stopping import listening
+
+if TYPE_CHECKING:
+    from lorajax.service.job import Opened
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,12 @@ def train(
     config: Path,
     overrides: Sequence[str] = (),
     on_progress: OnProgress = lambda progress: None,
+    opened: "Opened | None" = None,
 ) -> TrainingReport:
     """Runs a job to its end, or until it is asked to stop.
+
+    Args:
+      opened: collections that other jobs of this process have read.
 
     Raises:
       ConfigError: before anything is written.
@@ -58,7 +65,7 @@ def train(
     try:
         with listening(run.path) as should_stop, run.beating():
             run.update(state="running", stage="starting")
-            results, notes = run_splits(settings, run, on_progress, should_stop)
+            results, notes = run_splits(settings, run, on_progress, should_stop, opened)
             results["seconds"] = round(time.monotonic() - began, 1)
             write_json(finished, results)
     except (Stopped, KeyboardInterrupt) as stop:

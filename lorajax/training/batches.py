@@ -1,4 +1,4 @@
-"""Which LoRAs and which triplets a step sees."""
+"""Which LoRAs a step sees, and what is known of them."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +8,12 @@ from lorajax.config.training import TrainingSettings
 from lorajax.dataset.mining import triplets_among
 from lorajax.dataset.supervision import Supervision
 from lorajax.projection.features import Features
-from lorajax.training.step import TripletBatch
+from lorajax.training.losses.total import OF_ORDER, OF_STYLES, Truths
+from lorajax.training.step import Batch
 
-# A batch takes up to this many LoRAs of a style, so that positives meet.
-PER_LABEL = 8
-# Draws that hold no triplet are drawn again, up to this often.
+# Draws that teach nothing are drawn again, up to this often.
 TRIES = 20
+NO_TRIPLETS = np.zeros((0, 3), np.int64)
 
 
 def draw_batch(
@@ -22,35 +22,73 @@ def draw_batch(
     train: Int[np.ndarray, " m"],
     settings: TrainingSettings,
     rng: np.random.Generator,
-) -> TripletBatch | None:
-    """One batch, the same for the same generator; None where no triplet can be drawn.
+) -> Batch | None:
+    """One batch, the same for the same generator; None where nothing can be learned.
 
-    Small training sets are one batch: every LoRA is encoded once per step and all
-    triplets are among them.
+    Small training sets are one batch: every LoRA is encoded once per step, and all that
+    is learned is learned from the distances among them.
     """
+    classes = style_numbers(supervision, train)
     for _ in range(TRIES):
-        members = _members(supervision, train, settings.batch_loras, rng)
-        triplets = triplets_among(
-            supervision, members, settings.batch_triplets, settings.mixture, rng
-        )
-        if len(triplets):
-            chosen = features[members]
-            return TripletBatch(
-                jnp.asarray(chosen.scores),
-                jnp.asarray(chosen.mask),
-                jnp.asarray(triplets, jnp.int32),
+        members = _members(supervision, train, settings, rng)
+        triplets = NO_TRIPLETS
+        if settings.losses.triplet:
+            triplets = triplets_among(
+                supervision, members, settings.batch_triplets, settings.mixture, rng
             )
+        labels = classes[members]
+        if len(triplets) or _teaches(supervision, members, labels, settings):
+            chosen = features[members]
+            truths = Truths(
+                triplets=jnp.asarray(triplets, jnp.int32),
+                labels=jnp.asarray(labels, jnp.int32),
+                similarity=jnp.asarray(_similarity(supervision, members), jnp.float32),
+                known=jnp.asarray(supervision.known[members]),
+            )
+            return Batch(jnp.asarray(chosen.scores), jnp.asarray(chosen.mask), truths)
         if len(members) == len(train):
             return None  # the same members would come again
     return None
 
 
+def style_numbers(
+    supervision: Supervision, train: Int[np.ndarray, " m"]
+) -> Int[np.ndarray, " b"]:
+    """The number of each LoRA's style among those that are learned from, else −1."""
+    known = sorted({supervision.labels[i] for i in train} - {None})
+    numbers = {label: number for number, label in enumerate(known)}
+    return np.array([numbers.get(label, -1) for label in supervision.labels])
+
+
+def _teaches(
+    supervision: Supervision,
+    members: Int[np.ndarray, " b"],
+    labels: Int[np.ndarray, " b"],
+    settings: TrainingSettings,
+) -> bool:
+    """Whether a loss other than that of triplets finds anything to order."""
+    losses = settings.losses
+    _, counts = np.unique(labels[labels >= 0], return_counts=True)
+    by_style = len(counts) > 1 and counts.max() > 1
+    if by_style and any(getattr(losses, name) for name in OF_STYLES):
+        return True
+    graded = supervision.similarity is not None and supervision.known[members].sum() > 2
+    return graded and any(getattr(losses, name) for name in OF_ORDER)
+
+
+def _similarity(supervision: Supervision, members: Int[np.ndarray, " b"]) -> np.ndarray:
+    if supervision.similarity is None:
+        return np.zeros((len(members),) * 2)
+    return supervision.similarity[np.ix_(members, members)]
+
+
 def _members(
     supervision: Supervision,
     train: Int[np.ndarray, " m"],
-    size: int,
+    settings: TrainingSettings,
     rng: np.random.Generator,
 ) -> np.ndarray:
+    size = settings.batch_loras
     if len(train) <= size:
         return train
     if supervision.triplets is not None:
@@ -58,7 +96,7 @@ def _members(
     labels = np.array([supervision.labels[i] or "" for i in train])
     kinds = rng.permutation(np.unique(labels[labels != ""]))
     # At least two styles must meet in a batch, or there is no negative.
-    most = max(2, min(PER_LABEL, size // 2))
+    most = max(2, min(settings.per_style, size // 2))
     groups = [rng.permutation(train[labels == kind])[:most] for kind in kinds]
     groups = [group for group in groups if len(group) > 1]
     chosen = np.concatenate([*groups, train[:0]])[:size]

@@ -13,19 +13,18 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from lorajax.config.evaluation import EvaluationSettings
 from lorajax.config.training import TrainingSettings
-from lorajax.dataset.mining import triplets_among
 from lorajax.dataset.splits import Split
 from lorajax.dataset.supervision import Supervision
 from lorajax.encoder.embedder import TrainedEncoder, params_dict, params_state
 from lorajax.errors import DatasetError, LorajaxError
 from lorajax.projection.features import Features, normalised
-from lorajax.training.batches import draw_batch
+from lorajax.training.batches import draw_batch, style_numbers
 from lorajax.training.checkpoints import Checkpoints
 from lorajax.training.step import (
+    Batch,
+    Params,
     TrainState,
-    TripletBatch,
     learning_rate_schedule,
     make_optimiser,
     train_step,
@@ -37,10 +36,10 @@ class Stopped(LorajaxError):
 
 
 class Best(NamedTuple):
-    """The parameters that validation liked best so far, and what it measured."""
+    """The encoder that validation liked best so far, and how much."""
 
-    params: nnx.State
-    accuracy: Float[Array, ""]
+    encoder: nnx.State
+    score: Float[Array, ""]
     step: Int[Array, ""]
 
 
@@ -49,6 +48,7 @@ class Task:
     """All that one training needs to know.
 
     Attributes:
+      measure: metrics of the validation LoRAs' vectors; NaN where one has no truth.
       on_metrics: receives a dictionary per step and per validation.
       should_stop: asked after every step; true ends the training with `Stopped`.
     """
@@ -57,8 +57,8 @@ class Task:
     supervision: Supervision
     split: Split
     training: TrainingSettings
-    evaluation: EvaluationSettings
     seed: int
+    measure: Callable[[np.ndarray], dict[str, float]]
     on_metrics: Callable[[dict[str, Any]], None]
     should_stop: Callable[[], bool]
 
@@ -82,14 +82,25 @@ def fit(
     features = normalised(task.features, encoder.settings.normalise, encoder.lengths)
     task = replace(task, features=features)
     _batch(task, 0)
-    params = params_state(encoder.graph, encoder.params)
+    start = params_state(encoder.graph, encoder.params)
+    params = Params(start, _proxies(task, encoder))
     optimiser = make_optimiser(task.training, params)
     state = TrainState(params, optimiser.init(params), jnp.zeros((), jnp.int32))
-    best = Best(params, jnp.asarray(-1.0), jnp.zeros((), jnp.int32))
+    best = Best(start, jnp.asarray(-1.0), jnp.zeros((), jnp.int32))
     restored = checkpoints.restore((state, best))
     state, best = restored[1] if restored else (state, best)
     best = _run(task, encoder.graph, optimiser, (state, best), checkpoints)
-    return replace(encoder, params=params_dict(best.params))
+    return replace(encoder, params=params_dict(best.encoder))
+
+
+def _proxies(task: Task, encoder: TrainedEncoder) -> Float[Array, "c e"]:
+    """A random direction for every training style, where a loss asks for them."""
+    width = encoder.settings.width
+    if not task.training.losses.proxy_anchor:
+        return jnp.zeros((1, width))  # what is empty cannot be saved
+    count = style_numbers(task.supervision, task.split.train).max(initial=-1) + 1
+    key = jax.random.fold_in(jax.random.key(task.seed), 3)
+    return jax.random.normal(key, (count, width)) / np.sqrt(width)
 
 
 def _run(
@@ -106,14 +117,14 @@ def _run(
     schedule = learning_rate_schedule(settings)
     state, best = start
     if int(state.step) == 0:
-        best = _better(best, state, validate(state.params), task)
+        best = _better(best, state, validate(state.params.encoder), task)
     for step in range(int(state.step), settings.steps):
         batch, began = _batch(task, step), time.perf_counter()
         state, metrics = step_fn(state, batch, key)
         _report(task, step, metrics, float(np.asarray(schedule(step))), batch, began)
         done = step + 1
         if done % settings.validate_every == 0 or done == settings.steps:
-            best = _better(best, state, validate(state.params), task)
+            best = _better(best, state, validate(state.params.encoder), task)
         stop = task.should_stop()
         if stop or done % settings.checkpoint_every == 0 or done == settings.steps:
             checkpoints.save(done, (state, best))
@@ -122,7 +133,7 @@ def _run(
     return best
 
 
-def _batch(task: Task, step: int) -> TripletBatch:
+def _batch(task: Task, step: int) -> Batch:
     """The batch of a step follows from seed and step alone, so a resumed run repeats
     what an uninterrupted one does."""
     rng = np.random.default_rng([task.seed, 3, step])
@@ -131,49 +142,36 @@ def _batch(task: Task, step: int) -> TripletBatch:
     )
     if batch is None:
         raise DatasetError(
-            f"{len(task.split.train)} training LoRAs admit no triplet: expected two "
-            f"that are more alike than a third ({task.supervision.note})",
+            f"{len(task.split.train)} training LoRAs give the losses nothing to order: "
+            f"expected two that are more alike than a third ({task.supervision.note})",
             "label more LoRAs, or raise training.batch_loras",
         )
     return batch
 
 
-def _validation(task: Task, graph: nnx.GraphDef) -> Callable[[nnx.State], float]:
-    """A compiled measure of triplet accuracy on the validation styles."""
-    members = task.split.validation
-    rng = np.random.default_rng([task.seed, 4])
-    triplets = triplets_among(
-        task.supervision,
-        members,
-        task.evaluation.triplets,
-        task.evaluation.mixture,
-        rng,
-    )
-    held_out = task.features[members]
+def _validation(
+    task: Task, graph: nnx.GraphDef
+) -> Callable[[nnx.State], dict[str, float]]:
+    """A compiled embedding of the validation LoRAs, and what it measures."""
+    held_out = task.features[task.split.validation]
+    if not len(held_out):
+        return lambda encoder: dict.fromkeys(task.training.select, float("nan"))
     scores, mask = jnp.asarray(held_out.scores), jnp.asarray(held_out.mask)
-
-    @jax.jit
-    def accuracy(params: nnx.State) -> Array:
-        embeddings = nnx.merge(graph, params)(scores, mask)
-        a, p, n = (embeddings[triplets[:, i]] for i in range(3))
-        return jnp.mean(jnp.sum(a * p, -1) > jnp.sum(a * n, -1))
-
-    if not len(triplets):
-        return lambda params: float("nan")
-    return lambda params: float(accuracy(params))
+    embed = jax.jit(lambda encoder: nnx.merge(graph, encoder)(scores, mask))
+    return lambda encoder: task.measure(np.asarray(embed(encoder)))
 
 
-def _better(best: Best, state: TrainState, accuracy: float, task: Task) -> Best:
+def _better(
+    best: Best, state: TrainState, measured: dict[str, float], task: Task
+) -> Best:
     """The new state where validation likes it more, or where it measures nothing."""
-    task.on_metrics(
-        {
-            "kind": "validation",
-            "step": int(state.step),
-            "triplet_accuracy": None if np.isnan(accuracy) else round(accuracy, 5),
-        }
-    )
-    if np.isnan(accuracy) or accuracy > float(best.accuracy):
-        return Best(state.params, jnp.asarray(accuracy, jnp.float32), state.step)
+    chosen = [measured.get(name, float("nan")) for name in task.training.select]
+    chosen = [value for value in chosen if not np.isnan(value)]
+    score = float(np.mean(chosen)) if chosen else float("nan")
+    rounded = {name: round(value, 5) for name, value in measured.items()}
+    task.on_metrics({"kind": "validation", "step": int(state.step), **rounded})
+    if np.isnan(score) or score > float(best.score):
+        return Best(state.params.encoder, jnp.asarray(score, jnp.float32), state.step)
     return best
 
 
@@ -182,7 +180,7 @@ def _report(
     step: int,
     metrics: dict[str, Array],
     learning_rate: float,
-    batch: TripletBatch,
+    batch: Batch,
     began: float,
 ) -> None:
     values = {name: round(float(value), 6) for name, value in metrics.items()}

@@ -1,5 +1,6 @@
 """One optimiser step, pure; the loop compiles it once."""
 
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import jax
@@ -9,30 +10,40 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from lorajax.config.training import TrainingSettings
-from lorajax.training.losses import cosine_triplet_loss
+from lorajax.training.losses.total import Truths, total_loss
 
-# Matrices decay; biases, norms and positions do not, whatever their shape.
+# Matrices decay; biases, norms, positions and proxies do not, whatever their shape.
 DECAYED = ("kernel", "module_maps")
+PROXIES, BLOCKS = "proxies", "blocks"
+# Proxies learn faster than the rest, as their paper has it (Kim et al. 2020).
+PROXY_RATE = 100.0
 
 
-class TripletBatch(NamedTuple):
-    """LoRAs encoded once, and triplets among them."""
+class Batch(NamedTuple):
+    """LoRAs encoded once, and what is known of them."""
 
     scores: Float[Array, "b n k"]
     mask: Bool[Array, "b n"]
-    triplets: Int[Array, "t 3"]
+    truths: Truths
+
+
+class Params(NamedTuple):
+    """What is learned: the encoder, and a vector of each style where one is wanted."""
+
+    encoder: nnx.State
+    proxies: Float[Array, "c e"]
 
 
 class TrainState(NamedTuple):
     """What training carries from step to step."""
 
-    params: nnx.State
+    params: Params
     optimiser: optax.OptState
     step: Int[Array, ""]
 
 
 def make_optimiser(
-    settings: TrainingSettings, params: nnx.State
+    settings: TrainingSettings, params: Params
 ) -> optax.GradientTransformation:
     """AdamW, warm-up and cosine decay; weight decay spares vectors and positions."""
     schedule = learning_rate_schedule(settings)
@@ -40,17 +51,19 @@ def make_optimiser(
     def decays(path: tuple, leaf: Array) -> bool:
         return any(name in jax.tree_util.keystr(path) for name in DECAYED)
 
-    def in_branch(path: tuple, leaf: Array) -> bool:
-        return "blocks" in jax.tree_util.keystr(path)
+    def within(part: str) -> Callable[[tuple, Array], bool]:
+        return lambda path, leaf: part in jax.tree_util.keystr(path)
 
-    decayed, branch = (
-        jax.tree_util.tree_map_with_path(rule, params) for rule in (decays, in_branch)
+    decayed, branch, proxies = (
+        jax.tree_util.tree_map_with_path(rule, params)
+        for rule in (decays, within(BLOCKS), within(PROXIES))
     )
     clip = settings.gradient_clip
     return optax.chain(
         optax.identity() if clip is None else optax.clip_by_global_norm(clip),
         optax.adamw(schedule, weight_decay=settings.weight_decay, mask=decayed),
         optax.masked(optax.scale(settings.branch_rate), branch),
+        optax.masked(optax.scale(PROXY_RATE), proxies),
     )
 
 
@@ -70,24 +83,30 @@ def train_step(
     optimiser: optax.GradientTransformation,
     settings: TrainingSettings,
     state: TrainState,
-    batch: TripletBatch,
+    batch: Batch,
     key: Array,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """Gradient of the triplet loss and one update; noise follows from key and step."""
+    """Gradient of the losses and one update; noise follows from key and step."""
+    noise_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
+    scores = with_noise(batch.scores, settings.noise, noise_key)
 
-    def loss_of(params: nnx.State) -> tuple[Array, Array]:
-        rngs = nnx.Rngs(dropout=jax.random.fold_in(key, state.step))
-        embeddings = nnx.merge(graph, params)(batch.scores, batch.mask, rngs)
-        return cosine_triplet_loss(
-            embeddings, batch.triplets, settings.margin, settings.reduction
-        )
+    def loss_of(params: Params) -> tuple[Array, dict[str, Array]]:
+        rngs = nnx.Rngs(dropout=dropout_key)
+        embeddings = nnx.merge(graph, params.encoder)(scores, batch.mask, rngs)
+        return total_loss(embeddings, params.proxies, batch.truths, settings)
 
-    (loss, accuracy), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    (loss, parts), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = optimiser.update(gradient, state.optimiser, state.params)
-    params = cast(nnx.State, optax.apply_updates(state.params, updates))
-    metrics = {
-        "loss": loss,
-        "accuracy": accuracy,
-        "gradient_norm": optax.tree.norm(gradient),
-    }
+    params = cast(Params, optax.apply_updates(state.params, updates))
+    metrics = {"loss": loss, **parts, "gradient_norm": optax.tree.norm(gradient)}
     return TrainState(params, opt_state, jnp.asarray(state.step + 1)), metrics
+
+
+def with_noise(
+    scores: Float[Array, "b n k"], share: float, key: Array
+) -> Float[Array, "b n k"]:
+    """Scores with Gaussian noise, in proportion to each module's length."""
+    if share == 0.0:
+        return scores
+    size = jnp.sqrt(jnp.mean(scores**2, axis=-1, keepdims=True))
+    return scores + share * size * jax.random.normal(key, scores.shape)

@@ -40,6 +40,36 @@ def test_paths_are_taken_as_they_stand(tmp_path: Path, path: str) -> None:
         load_job(write(tmp_path, ""), ["training.steps=[1"])
 
 
+def test_a_file_extends_another_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("training: {steps: 7, margin: 0.5}\n")
+    (tmp_path / "folder").mkdir()
+    middle = write(tmp_path / "folder", "extends: ../base.yaml\nrun: {seed: 3}\n")
+    top = tmp_path / "top.yaml"
+    top.write_text("extends: folder/job.yaml\ntraining: {steps: 9}\n")
+    job = load_job(top, ["training.margin=0.25"])
+    assert (job.training.steps, job.training.margin, job.run.seed) == (9, 0.25, 3)
+    middle.write_text("extends: ../top.yaml\n")
+    with pytest.raises(ConfigError, match="found a circle"):
+        load_job(top)
+    top.write_text("extends: nowhere.yaml\n")
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: expected a readable"):
+        load_job(top)
+    top.write_text("extends: [a]\n")
+    with pytest.raises(ConfigError, match="name of a file to extend"):
+        load_job(top)
+
+
+def test_ablations_differ_from_the_paper_in_what_they_say() -> None:
+    paper = load_job(CONFIGS / "paper.yaml")
+    for path in (CONFIGS / "ablations").iterdir():
+        job = load_job(path)
+        assert job.features == paper.features and job != paper
+        same = job.model_copy(
+            update={"encoder": paper.encoder, "training": paper.training}
+        )
+        assert same == paper
+
+
 def test_unknown_key_names_the_nearest(tmp_path: Path) -> None:
     path = write(tmp_path, "training:\n  learning_rte: 1\n")
     with pytest.raises(ConfigError) as error:

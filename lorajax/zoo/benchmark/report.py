@@ -16,14 +16,15 @@ from jaxtyping import Bool, Float, Int
 from lorajax.dataset.behaviour import Behaviour, read_behaviour
 from lorajax.dataset.label_files import read_triplets
 from lorajax.errors import ZooError
+from lorajax.evaluation.controls.rows import UNLEARNED
 from lorajax.evaluation.metrics import map_at, ranked_relevance, triplet_accuracy
 from lorajax.formats.text import shown
 from lorajax.pictures.behaviour_set import has_behaviour
-from lorajax.zoo.benchmark.controls import PARTS, RAW, control_similarities
+from lorajax.zoo.benchmark.controls import control_similarities
 from lorajax.zoo.benchmark.truth import FOLDER, Listed, read_listed
 
 ORACLE = "image_oracle"
-CONTROLS = (*PARTS, RAW, ORACLE)
+CONTROLS = (*UNLEARNED, ORACLE)
 TEACHERS = ("behaviour", "tags")
 OnStage = Callable[[str, int, int], None]
 Similarities = Mapping[str, Float[np.ndarray, "b b"]]

@@ -14,11 +14,13 @@ from lorajax.adapters.low_rank import LowRankUpdate
 from lorajax.cli import app
 from lorajax.dataset.label_files import read_triplets
 from lorajax.errors import ZooError
+from lorajax.evaluation.controls import kernels
 from lorajax.zoo.benchmark import controls
 from lorajax.zoo.benchmark.controls import control_similarities
 from lorajax.zoo.benchmark.report import CONTROLS, report
 from lorajax.zoo.benchmark.truth import read_listed, write_truth_files
 from lorajax.zoo.sheets.style_sheet import style_sheet
+from tests.conftest import adapter_of
 from tests.zoo.pictured import EACH, STYLES, pictured
 
 
@@ -67,7 +69,7 @@ def test_controls_equal_their_definitions(folder: Path) -> None:
 def test_memory_may_be_short(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = read_listed(folder).files[:5]
     whole = control_similarities(files)
-    monkeypatch.setattr(controls, "STACKED", 5 * 64 * 3)
+    monkeypatch.setattr(kernels, "STACKED", 5 * 64 * 3)
     parts = control_similarities(files)
     for name in whole:
         np.testing.assert_allclose(whole[name], parts[name], atol=1e-5)
@@ -105,13 +107,10 @@ def test_ranks_differ_and_modules_are_absent(tmp_path: Path) -> None:
         for r in (1, 2)
     )
     read = {"a": {"m": one}, "b": {"m": two, "n": one}, "c": {"m": NoDown()}}
-
-    class Read:
-        def __init__(self, path: Path) -> None:
-            self.updates = read[path.name]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(controls, "read_adapter", Read)
+        patch.setattr(
+            controls, "read_adapter", lambda path: adapter_of(read[path.name])
+        )
         found = control_similarities([Path(name) for name in read])
     down = found["down_only"]
     assert np.allclose(np.diag(down), [1, 1, 0]) and not down[2].any()

@@ -1,4 +1,4 @@
-"""Losses on embeddings."""
+"""The triplet loss: an order of two, asked of a third."""
 
 import jax
 import jax.numpy as jnp
