@@ -32,6 +32,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/lorajax demo configs/base.yaml
 
+# One BLAS thread: its threads and XLA's hinder each other.
+test: export OPENBLAS_NUM_THREADS := 1
 test: install
 	$(BIN)/python -m pytest
 

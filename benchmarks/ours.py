@@ -24,7 +24,8 @@ from lorajax.projection.storage import load_basis, save_basis
 
 FITTED_ON = 160
 FITTED_RANK = 4
-SETTINGS = FeatureSettings(projection="sketch_pca")
+# Directions from few LoRAs: they are as many, and take as long to apply.
+SETTINGS = FeatureSettings(projection="sketch_pca", sides_from=8)
 
 
 def features_of(path: Path, basis: Basis) -> tuple[str, Features]:

@@ -39,8 +39,11 @@ def prepare_jax() -> None:
     """Keeps compiled functions between processes and leaves a screen its core.
 
     `LORAJAX_THREADS` bounds the compute threads, where the system can bind a process
-    to cores (not on macOS).
+    to cores (not on macOS). NumPy's products stay on one thread unless the environment
+    says otherwise: OpenBLAS's threads go on waiting in a circle when they are done, and
+    XLA's find no core; with other work on the machine that costs up to ten times.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     threads = os.environ.get("LORAJAX_THREADS", "")
     process = psutil.Process()
     if threads.isdigit() and int(threads) > 0 and hasattr(process, "cpu_affinity"):

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from lorajax.dataset import label_files
-from lorajax.dataset.label_files import read_labels, read_rankings, read_triplets
+from lorajax.dataset.label_files import (
+    read_ids,
+    read_labels,
+    read_rankings,
+    read_ranks,
+    read_triplets,
+)
 from lorajax.errors import DatasetError
 
 PLACES = {"11": 0, "22": 1, "33": 2, "44": 3}
@@ -27,6 +33,16 @@ def test_rankings_become_ordered_pairs(tmp_path: Path) -> None:
     path.write_text(rows, encoding="utf-8")
     expected = [[0, 1, 2], [0, 1, 3], [0, 2, 3]]
     assert read_rankings(path, PLACES).tolist() == expected
+    assert read_ranks(path, PLACES) == {0: [(2, 2.0), (1, 1.0), (3, 3.0)], 1: [(0, 1)]}
+
+
+def test_lists_name_loras_one_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "eval_ids_150.txt"
+    path.write_text("44\r\n11\n\n99\n44\n", encoding="utf-8")
+    assert read_ids(path, PLACES).tolist() == [0, 3]
+    path.write_text("99\n98\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match="one a line, found none among 2"):
+        read_ids(path, PLACES)
 
 
 def test_bad_lines_are_named(tmp_path: Path) -> None:

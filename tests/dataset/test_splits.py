@@ -1,10 +1,12 @@
 """Held-out styles stay held out."""
 
 import numpy as np
+import pytest
 
 from lorajax.config import EvaluationSettings
-from lorajax.dataset.splits import make_split
+from lorajax.dataset.splits import make_fixed_split, make_split
 from lorajax.dataset.supervision import from_labels, from_triplets
+from lorajax.errors import DatasetError
 
 LABELS = [f"style-{i // 4}" for i in range(48)] + [None, "single"]
 
@@ -38,3 +40,30 @@ def test_triplets_split_by_lora() -> None:
     supervision = from_triplets("triplets", 20, np.array([[0, 1, 2]]), "")
     split = make_split(supervision, EvaluationSettings(), 0)
     assert split is not None and len(split.test) == 6 and len(split.validation) == 4
+
+
+def test_a_fixed_test_keeps_all_of_its_styles_out() -> None:
+    supervision = from_labels(LABELS, "")
+    test = np.array([9, 4, 5])  # of the styles 2 and 1, whose others are in no part
+    settings = EvaluationSettings()
+    splits = [make_fixed_split(supervision, test, settings, seed) for seed in (1, 2)]
+    for split in splits:
+        assert split.test.tolist() == [4, 5, 9]
+        used = np.concatenate([split.train, split.validation])
+        assert len(set(used.tolist())) == len(used) == len(LABELS) - 8
+        assert not {LABELS[i] for i in used} & {"style-1", "style-2"}
+        selects = {LABELS[i] for i in split.validation}
+        assert len(selects) == 2 and not selects & {LABELS[i] for i in split.train}
+    assert splits[0].validation.tolist() != splits[1].validation.tolist()
+
+
+def test_a_fixed_test_must_leave_something_to_learn_from() -> None:
+    supervision = from_labels(["a", "a", "b", "b", "c", "c", "d", "d"], "")
+    with pytest.raises(DatasetError, match="styles to learn from beside the 2 test"):
+        make_fixed_split(supervision, np.array([0, 2]), EvaluationSettings(), 0)
+
+
+def test_a_fixed_test_of_loras_without_styles() -> None:
+    supervision = from_triplets("triplets", 20, np.array([[0, 1, 2]]), "")
+    split = make_fixed_split(supervision, np.arange(5), EvaluationSettings(), 0)
+    assert len(split.validation) == 3 and len(split.train) == 12
