@@ -4,16 +4,20 @@ python -m benchmarks.table            # prints them
 python -m benchmarks.table --write    # puts them between the page's markers
 """
 
+import json
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.lora_files import FLUX, SD1, SDXL, Kind, sides
 from benchmarks.machine import read_machine
 from benchmarks.rows import Row, read_rows
+from lorajax.config.features import FeatureSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+CURVE = Path(__file__).parent / "feature_curve.json"
 SKETCH = 16
 COMPONENTS = 128
 
@@ -77,12 +81,51 @@ def costs(kind: Kind) -> tuple[int, int, int]:
     return 2 * values, basis, 2 * products
 
 
+def curve_table() -> str:
+    """What settings of the projection cost and are worth, as `feature_curve` found."""
+    lines = [
+        "| projection | scale | side | components | otherwise | feature | basis | time "
+        "| energy | error | validation | MAP@10 | test | MAP@10 |",
+        "|" + "---|" * 14,
+    ]
+    for row in json.loads(CURVE.read_text("utf-8")):
+        cells = [
+            f"`{row['projection']}`",
+            row["scale"],
+            row["side"] or "",
+            row["components"],
+            _otherwise(row),
+            f"{row['feature_kb']} kB",
+            f"{row['basis_mb']:.1f} MB",
+            f"{row['transform_ms']:.1f} ms" if row["transform_ms"] else "",
+            f"{row['held_out_energy']:.2f}",
+            f"{row['validation error']:.3f}",
+            *(
+                f"{row[f'{part} {metric}']:.3f}"
+                for part in ("validation", "test")
+                for metric in ("triplets", "map@10")
+            ),
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def _otherwise(row: dict[str, Any]) -> str:
+    if row["keep"] == "mean":
+        return "mean only"
+    if not row["centre"]:
+        return "not centred"
+    few = row["sides_from"] not in (None, FeatureSettings().sides_from)
+    return f"sides from {row['sides_from']}" if few else ""
+
+
 def fill(text: str) -> str:
     """The page with its tables made anew."""
     tables = {
         "rows": rows_table(read_rows()),
         "machine": machine_table(),
         "floors": floors_table(),
+        "curve": curve_table(),
     }
     for name, table in tables.items():
         start, end = f"<!-- {name}: python -m benchmarks.table -->", f"<!-- /{name} -->"
@@ -98,7 +141,8 @@ def main() -> None:
     if sys.argv[1:] == ["--write"]:
         PAGE.write_text(fill(PAGE.read_text("utf-8")), "utf-8")
         return
-    print("\n\n".join((rows_table(read_rows()), machine_table(), floors_table())))
+    tables = (rows_table(read_rows()), machine_table(), floors_table(), curve_table())
+    print("\n\n".join(tables))
 
 
 def _amount(seconds: float | None, held: float | None) -> str:
