@@ -46,6 +46,10 @@ def study(
     configs: Annotated[list[Path], typer.Argument(help="YAML files, one a method.")],
     out: Annotated[Path, typer.Option(help="The folder of the study.")],
     seeds: Annotated[int, typer.Option(min=1, help="Splits, the same for all.")] = 5,
+    over: Annotated[
+        Path | None,
+        typer.Option(help="A YAML file with settings for all, as configs/bench.yaml."),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY.SUB=VALUE", help="A setting for all runs."),
@@ -56,7 +60,7 @@ def study(
     from lorajax.service import evaluating, studies
 
     with failing_politely(), showing_progress() as on_progress:
-        found = studies.study(configs, seeds, out, overrides or [], on_progress)
+        found = studies.study(configs, seeds, out, overrides or [], on_progress, over)
         results = evaluating.evaluate(out)
     if as_json:
         print_json({**found, **results})

@@ -30,19 +30,25 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_job(path: Path, overrides: Sequence[str] = ()) -> JobSettings:
+def load_job(
+    path: Path, overrides: Sequence[str] = (), over: Path | None = None
+) -> JobSettings:
     """Reads a job's settings.
 
     Args:
       path: a YAML file with the sections of `JobSettings`; missing keys take their
         defaults, or those of the file that `extends` names, relative to this one.
       overrides: `section.key=value`, values in YAML.
+      over: a file whose keys go before those of `path`, as a protocol that several
+        configurations share.
 
     Raises:
       ConfigError: naming the file, the key, what was expected and the nearest valid
         name.
     """
     document = _read(path)
+    if over is not None:
+        document = _over(document, _read(over))
     for override in overrides:
         _apply(document, override)
     try:

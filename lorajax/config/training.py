@@ -45,6 +45,8 @@ class TrainingSettings(Section):
         whole orders.
       teacher_temperature: of the teacher's likeness, in `listnet`.
       noise: of the scores in training, as a share of each module's root mean square.
+      scale_jitter: of each LoRA's strength in training: standard deviation of its
+        natural logarithm; with `encoder.normalise: unit` strengths are not seen anyway.
       select: what validation is judged by; the mean of several.
       mixture: weights of semi-hard, easy and too-easy negatives in training.
       branch_rate: learning rate of the Transformer's layers as a share of the rest's;
@@ -67,6 +69,7 @@ class TrainingSettings(Section):
     temperature: Annotated[float, Field(gt=0.0)] = 0.1
     teacher_temperature: Annotated[float, Field(gt=0.0)] = 0.1
     noise: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    scale_jitter: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
     select: Annotated[tuple[Selected, ...], Field(min_length=1)] = ("triplet_accuracy",)
     mixture: Mixture = (15.0, 5.0, 1.0)
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3

@@ -21,11 +21,15 @@ def study(
     out: Path,
     overrides: Sequence[str] = (),
     on_progress: OnProgress = lambda progress: None,
+    over: Path | None = None,
 ) -> dict[str, Any]:
     """Runs every configuration on `seeds` splits; what is done is not done again.
 
     A collection, its teacher and its controls are read once for all. Seeds are those
     of the first configuration and the same for all.
+
+    Args:
+      over: a file whose settings go before those of every configuration.
 
     Returns:
       `{study, runs: {name: seconds}, seeds}`.
@@ -60,6 +64,7 @@ def study(
             [*overrides, *own, f"run.resume={str(resumed).lower()}"],
             on_progress,
             opened,
+            over,
         )
         seconds[name] = report.results["seconds"]
         write_json(out / STUDY, document)

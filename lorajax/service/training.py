@@ -36,11 +36,13 @@ def train(
     overrides: Sequence[str] = (),
     on_progress: OnProgress = lambda progress: None,
     opened: "Opened | None" = None,
+    over: Path | None = None,
 ) -> TrainingReport:
     """Runs a job to its end, or until it is asked to stop.
 
     Args:
       opened: collections that other jobs of this process have read.
+      over: a file whose settings go before those of the configuration.
 
     Raises:
       ConfigError: before anything is written.
@@ -54,7 +56,7 @@ def train(
     from lorajax.training.fit import Stopped
     from lorajax.training.run_dir import write_json
 
-    job = load_job(config, overrides)
+    job = load_job(config, overrides, over)
     named = job.run.name is not None
     stem = config.parent.name if config.name == "config.yaml" else config.stem
     run, settings = open_run(job, stem)

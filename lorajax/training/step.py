@@ -88,7 +88,7 @@ def train_step(
 ) -> tuple[TrainState, dict[str, Array]]:
     """Gradient of the losses and one update; noise follows from key and step."""
     noise_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
-    scores = with_noise(batch.scores, settings.noise, noise_key)
+    scores = augmented(batch.scores, settings, noise_key)
 
     def loss_of(params: Params) -> tuple[Array, dict[str, Array]]:
         rngs = nnx.Rngs(dropout=dropout_key)
@@ -102,11 +102,19 @@ def train_step(
     return TrainState(params, opt_state, jnp.asarray(state.step + 1)), metrics
 
 
-def with_noise(
-    scores: Float[Array, "b n k"], share: float, key: Array
+def augmented(
+    scores: Float[Array, "b n k"], settings: TrainingSettings, key: Array
 ) -> Float[Array, "b n k"]:
-    """Scores with Gaussian noise, in proportion to each module's length."""
-    if share == 0.0:
-        return scores
-    size = jnp.sqrt(jnp.mean(scores**2, axis=-1, keepdims=True))
-    return scores + share * size * jax.random.normal(key, scores.shape)
+    """Scores that mean the same: louder or quieter LoRAs, and noise.
+
+    The noise is in proportion to each module's length.
+    """
+    noise_key, scale_key = jax.random.split(key)
+    if settings.scale_jitter:
+        normal = jax.random.normal(scale_key, (len(scores), 1, 1))
+        scores = scores * jnp.exp(settings.scale_jitter * normal)
+    if settings.noise:
+        size = jnp.sqrt(jnp.mean(scores**2, axis=-1, keepdims=True))
+        normal = jax.random.normal(noise_key, scores.shape)
+        scores = scores + settings.noise * size * normal
+    return scores

@@ -59,6 +59,24 @@ def test_a_file_extends_another_key_by_key(tmp_path: Path) -> None:
         load_job(top)
 
 
+def test_a_protocol_goes_before_the_file_and_overrides_before_both(
+    tmp_path: Path,
+) -> None:
+    over = tmp_path / "protocol.yaml"
+    over.write_text("training: {steps: 9}\nevaluation: {splits: 5}\n")
+    path = write(tmp_path, "training: {steps: 7, margin: 0.5}\n")
+    job = load_job(path, ["evaluation.splits=6"], over)
+    assert (job.training.steps, job.training.margin) == (9, 0.5)
+    assert job.evaluation.splits == 6
+
+
+def test_every_configuration_that_comes_along_is_valid() -> None:
+    paths = [p for p in CONFIGS.rglob("*.yaml") if "zoo" not in p.parts]
+    assert len(paths) > 8
+    for path in paths:
+        load_job(path)
+
+
 def test_ablations_differ_from_the_paper_in_what_they_say() -> None:
     paper = load_job(CONFIGS / "paper.yaml")
     for path in (CONFIGS / "ablations").iterdir():

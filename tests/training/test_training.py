@@ -24,7 +24,7 @@ from lorajax.training.checkpoints import open_checkpoints
 from lorajax.training.fit import Stopped, Task, fit
 from lorajax.training.losses import cosine_triplet_loss
 from lorajax.training.losses.total import Truths, total_loss
-from lorajax.training.step import with_noise
+from lorajax.training.step import augmented
 
 STYLES, EACH, MODULES, WIDTH = 12, 5, 4, 8
 ENCODER = EncoderSettings(width=WIDTH, layers=1, heads=2, ffn=8, module_dropout=0.0)
@@ -202,14 +202,20 @@ def test_encoding_once_is_the_paper_loop_of_three(
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
-def test_noise_is_in_proportion_and_may_be_none() -> None:
+def test_augmentations_are_in_proportion_and_may_be_none() -> None:
     scores = jnp.asarray(np.random.default_rng(0).standard_normal((3, 4, 5000)), "f4")
     scores *= jnp.asarray([1.0, 10.0, 0.1, 0.0])[:, None]
     key = jax.random.key(0)
-    assert with_noise(scores, 0.0, key) is scores
-    added = np.asarray(with_noise(scores, 0.2, key) - scores)
+    assert augmented(scores, TRAINING, key) is scores
+    noisy = TRAINING.model_copy(update={"noise": 0.2})
+    added = np.asarray(augmented(scores, noisy, key) - scores)
     size = np.sqrt((np.asarray(scores) ** 2).mean(-1))
     np.testing.assert_allclose(added.std(-1), 0.2 * size, rtol=0.05, atol=1e-7)
+    many = jnp.ones((4000, 2, 3))
+    louder = TRAINING.model_copy(update={"scale_jitter": 0.5})
+    factors = np.log(np.asarray(augmented(many, louder, key)))
+    assert np.ptp(factors, axis=(1, 2)).max() == 0  # one factor for all of a LoRA
+    np.testing.assert_allclose(factors.std(), 0.5, rtol=0.05)
 
 
 def test_a_stopped_training_goes_on_to_the_same_end(
