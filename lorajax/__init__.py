@@ -5,7 +5,8 @@
     bundle = lorajax.load("my-bundle")
     vectors = bundle.embed(["ink.safetensors", "pastel.safetensors"])
 
-Everything else is reached by the commands `lorajax` and `lorajax-tui`, or by
+`lorajax.LoraVectorizer` does the same in pipelines of scikit-learn. Everything else is
+reached by the commands `lorajax` and `lorajax-tui`, or by
 `lorajax.service`. Importing this package imports nothing heavy.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lorajax.export.bundle import Bundle
+    from lorajax.export.vectorizer import LoraVectorizer as LoraVectorizer
 
 __version__ = "0.1.0"
 
@@ -30,3 +32,14 @@ def load(bundle: str | Path) -> "Bundle":
     from lorajax.export.bundle import load_bundle
 
     return load_bundle(bundle)
+
+
+if not TYPE_CHECKING:  # type checkers know the class, and every other name is an error
+
+    def __getattr__(name: str):
+        """Imports the vectorizer, and scikit-learn with it, when it is first used."""
+        if name != "LoraVectorizer":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from lorajax.export.vectorizer import LoraVectorizer
+
+        return LoraVectorizer
