@@ -11,7 +11,7 @@ import weakref
 from collections import deque
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 
 # XLA computes on memory of this alignment in place, and copies any other.
 ALIGNMENT = 64
@@ -47,6 +47,16 @@ def take_buffer(size: int) -> UInt8[np.ndarray, " at_least_size"]:
     else:
         weakref.finalize(lease, lambda kept: None, block).atexit = False
     return np.asarray(lease)
+
+
+def aligned(array: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
+    """The array itself, or a copy that XLA can compute on in place."""
+    whole = array.flags.c_contiguous and array.flags.aligned
+    if whole and array.ctypes.data % ALIGNMENT == 0:
+        return array
+    copy = _aligned(array.nbytes).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def _block_size(size: int) -> int:

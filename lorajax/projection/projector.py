@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -102,6 +101,7 @@ class Projector:
         # On a CPU this is the same memory, where `jnp.asarray` would copy it.
         bits = jax.device_put(block.bits)
         count = _parts(block)
+        self._on_device  # noqa: B018 – once, before several threads ask for it
         parts = [range(i, len(block.modules), count) for i in range(count)]
         if count == 1:
             return self._part(bits, block, parts[0])
@@ -162,7 +162,8 @@ class Projector:
 
     @cached_property
     def _on_device(self) -> dict[Shape, Group]:
-        return {s: Group(*map(jnp.asarray, group)) for s, group in self.groups.items()}
+        # On a CPU aligned arrays stay where they are, where `jnp.asarray` would copy.
+        return {s: Group(*map(jax.device_put, g)) for s, g in self.groups.items()}
 
 
 def _parts(block: FactorBlock) -> int:

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 
 from lorajax.adapters.adapter import Adapter
 from lorajax.config.features import FeatureSettings
+from lorajax.formats.buffers import aligned
 from lorajax.projection.basis import Basis, BasisFacts
 from lorajax.projection.interface import Projection
 from lorajax.projection.kernels import Group, Shape
@@ -91,11 +92,8 @@ class SketchBasis(Basis):
             "counts": np.array(self.counts, "i8"),
             "explained_variance_ratio": self.ratios,
         }
-        for (out, in_), group in self.groups.items():
-            arrays |= {
-                f"{out}x{in_}.{name}": np.asarray(array)
-                for name, array in group._asdict().items()
-            }
+        for shape, group in self.groups.items():
+            arrays |= zip(_names(shape), map(np.asarray, group), strict=True)
         return arrays
 
     @classmethod
@@ -115,7 +113,7 @@ class SketchBasis(Basis):
         if min(counts) < 1 or ratios.shape != (sum(counts),):
             raise ValueError("components and their variances differ in number")
         groups = {
-            shape: Group(*(arrays[f"{shape[0]}x{shape[1]}.{f}"] for f in Group._fields))
+            shape: Group(*(aligned(arrays[name]) for name in _names(shape)))
             for shape in dict.fromkeys(shapes)
         }
         for shape, group in groups.items():
@@ -191,6 +189,11 @@ class SketchPCA(Projection):
             np.concatenate([np.zeros(0), *ratios]),
             _groups({m: self.sides[m] for m in pcas}, pcas),
         )
+
+
+def _names(shape: Shape) -> tuple[str, ...]:
+    """What the arrays of a group are called in a file."""
+    return tuple(f"{shape[0]}x{shape[1]}.{field}" for field in Group._fields)
 
 
 def _shape(sides: Sides) -> Shape:
