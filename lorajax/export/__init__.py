@@ -1,5 +1,6 @@
 """Export: a finished run comes in, a bundle for inference goes out.
 
 `model` is a basis with its encoder, `bundle` the folder of such models by base model,
-`card` its README.
+`card` its README. `vectorizer` gives the vectors to scikit-learn, and `memo` remembers
+them from one call to the next.
 """

@@ -25,6 +25,7 @@ from lorajax.service.bases import kept_basis
 from lorajax.service.compute import cache_dir, keep_freed_memory
 from lorajax.service.judging import Judge
 from lorajax.service.progress import OnProgress, Progress
+from lorajax.training.batches import feedable
 from lorajax.training.fit import Stopped
 from lorajax.training.run_dir import RunDir, write_json
 from lorajax.zoo.collection.build import build_zoo, demo_path
@@ -164,6 +165,9 @@ def open_job(
         )
 
     supervision = teacher(wanted.supervision)
+    losses = feedable(settings.training.losses, supervision)
+    training = settings.training.model_copy(update={"losses": losses})
+    settings = settings.model_copy(update={"training": training})
     other = settings.evaluation.teacher
     judge = Judge(
         collection, teacher(other) if other else supervision, settings.evaluation
@@ -205,4 +209,10 @@ def notes_of(job: Job) -> list[str]:
         )
         notes.append(f"left out, of other base models: {others}")
     notes += [f"refused {r.path.name}: {r.message}" for r in collection.refused]
-    return [*notes, f"supervision: {job.supervision.kind} – {job.supervision.note}"]
+    losses = job.settings.training.losses.model_dump()
+    minimised = ", ".join(name for name, weight in losses.items() if weight)
+    return [
+        *notes,
+        f"supervision: {job.supervision.kind} – {job.supervision.note}",
+        f"losses: {minimised}",
+    ]

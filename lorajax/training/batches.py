@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from lorajax.config.training import TrainingSettings
+from lorajax.config.training import LossWeights, TrainingSettings
 from lorajax.dataset.mining import triplets_among
 from lorajax.dataset.supervision import Supervision
 from lorajax.projection.features import Features
@@ -49,6 +49,14 @@ def draw_batch(
         if len(members) == len(train):
             return None  # the same members would come again
     return None
+
+
+def feedable(losses: LossWeights, supervision: Supervision) -> LossWeights:
+    """The losses that this supervision can feed, or that of triplets if none is left."""
+    missing = set() if supervision.has_labels else set(OF_STYLES)
+    missing |= set(OF_ORDER) if supervision.similarity is None else set()
+    left = losses.model_copy(update=dict.fromkeys(missing, 0.0))
+    return left if any(left.model_dump().values()) else LossWeights(triplet=1.0)
 
 
 def style_numbers(

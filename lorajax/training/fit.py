@@ -79,11 +79,11 @@ def fit(
       DatasetError: where the training LoRAs admit no triplet at all.
       Stopped: after the state was saved.
     """
+    start = params_state(encoder.graph, encoder.params)
+    params = Params(start, _proxies(task, encoder))
     features = normalised(task.features, encoder.settings.normalise, encoder.lengths)
     task = replace(task, features=features)
     _batch(task, 0)
-    start = params_state(encoder.graph, encoder.params)
-    params = Params(start, _proxies(task, encoder))
     optimiser = make_optimiser(task.training, params)
     state = TrainState(params, optimiser.init(params), jnp.zeros((), jnp.int32))
     best = Best(start, jnp.asarray(-1.0), jnp.zeros((), jnp.int32))
@@ -94,13 +94,20 @@ def fit(
 
 
 def _proxies(task: Task, encoder: TrainedEncoder) -> Float[Array, "c e"]:
-    """A random direction for every training style, where a loss asks for them."""
-    width = encoder.settings.width
+    """A vector of every training style, where a loss asks for them.
+
+    They begin at the mean of their LoRAs before training: random ones would pull what
+    starts at a good geometry apart.
+    """
     if not task.training.losses.proxy_anchor:
-        return jnp.zeros((1, width))  # what is empty cannot be saved
-    count = style_numbers(task.supervision, task.split.train).max(initial=-1) + 1
-    key = jax.random.fold_in(jax.random.key(task.seed), 3)
-    return jax.random.normal(key, (count, width)) / np.sqrt(width)
+        # What is empty cannot be saved.
+        return jnp.zeros((1, encoder.settings.width))
+    train = task.split.train
+    styles = style_numbers(task.supervision, train)[train]
+    vectors = encoder.embed(task.features[train[styles >= 0]])
+    proxies = np.zeros((styles.max(initial=0) + 1, vectors.shape[1]), "f4")
+    np.add.at(proxies, styles[styles >= 0], vectors)
+    return jnp.asarray(proxies)
 
 
 def _run(

@@ -15,8 +15,9 @@ from lorajax.training.losses.total import Truths, total_loss
 # Matrices decay; biases, norms, positions and proxies do not, whatever their shape.
 DECAYED = ("kernel", "module_maps")
 PROXIES, BLOCKS = "proxies", "blocks"
-# Proxies learn faster than the rest, as their paper has it (Kim et al. 2020).
-PROXY_RATE = 100.0
+# Proxies learn faster than the rest, as their paper has it (Kim et al. 2020): there a
+# hundred times 1e-4.
+PROXY_RATE = 10.0
 
 
 class Batch(NamedTuple):

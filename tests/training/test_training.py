@@ -1,5 +1,6 @@
 """Losses, one step, and a training that stops and goes on."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,13 +14,13 @@ from flax import nnx
 from lorajax.config import EncoderSettings, EvaluationSettings, TrainingSettings
 from lorajax.config.training import LossWeights
 from lorajax.dataset.splits import make_split
-from lorajax.dataset.supervision import Supervision, from_labels
+from lorajax.dataset.supervision import Supervision, from_labels, from_triplets
 from lorajax.encoder.embedder import TrainedEncoder, initial_encoder, params_state
 from lorajax.errors import DatasetError
 from lorajax.evaluation.metrics import cosines, measure, triplet_accuracy
 from lorajax.evaluation.results import truth_of
 from lorajax.projection.features import Features
-from lorajax.training.batches import draw_batch
+from lorajax.training.batches import draw_batch, feedable
 from lorajax.training.checkpoints import open_checkpoints
 from lorajax.training.fit import Stopped, Task, fit
 from lorajax.training.losses import cosine_triplet_loss
@@ -145,7 +146,7 @@ def test_every_loss_learns_unseen_styles(
     lines: list[dict[str, Any]] = []
     update: dict[str, Any] = {
         "losses": LossWeights(**{loss: 1.0}),
-        "steps": 24,
+        "steps": 48,
         "learning_rate": 3e-2,
         "branch_rate": 0.1,
         "select": ("triplet_accuracy", "map@10"),
@@ -196,10 +197,20 @@ def test_encoding_once_is_the_paper_loop_of_three(
         count = (losses > 0).sum() if reduction == "active" else len(losses)
         return losses.sum() / count
 
-    ours, theirs = (jax.value_and_grad(loss)(state) for loss in (once, thrice))
+    ours, theirs = (jax.jit(jax.value_and_grad(loss))(state) for loss in (once, thrice))
     np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-5)
     for one, other in zip(*map(jax.tree.leaves, (ours[1], theirs[1])), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_losses_that_nothing_feeds_are_left_out() -> None:
+    wanted = LossWeights(supervised_contrastive=1.0, listnet=2.0)
+    styles = from_labels(["a", "a", "b"], "")
+    assert feedable(wanted, styles) == wanted
+    triplets = from_triplets("triplets", 3, np.array([[0, 1, 2]]), "")
+    assert feedable(wanted, triplets) == LossWeights(triplet=1.0)
+    unnamed = replace(styles, labels=(None,) * 3)
+    assert feedable(wanted, unnamed) == LossWeights(listnet=2.0)
 
 
 def test_augmentations_are_in_proportion_and_may_be_none() -> None:
