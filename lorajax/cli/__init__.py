@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lorajax import __version__
-from lorajax.cli import collection, demo, training, zoo
+from lorajax.cli import collection, demo, report, training, zoo
 
 app = typer.Typer(
     help="Know any LoRA by its weights: search, compare and embed collections.",
@@ -18,6 +18,7 @@ app.command()(demo.demo)
 app.command()(training.train)
 app.command()(training.study)
 app.command()(training.evaluate)
+app.command()(report.report)
 app.command()(training.export)
 app.command()(collection.inspect)
 app.command()(collection.index)

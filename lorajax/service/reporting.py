@@ -42,11 +42,6 @@ class Told:
     first: Mapping[str, Any]
     is_study: bool
 
-    @property
-    def settings(self) -> Path:
-        """The configuration of the first run."""
-        return next(iter(self.runs.values())) / "config.yaml"
-
 
 def report(
     path: Path,
@@ -121,42 +116,44 @@ def _measured(
     told: Told, against: str | None, on_progress: OnProgress
 ) -> list["Section"]:
     """Facts, tables, curves and comparisons: what needs no vectors."""
-    from lorajax.config import load_job
-    from lorajax.reporting import curves, differences, measured
+    from lorajax.config import dump_yaml, load_job
+    from lorajax.reporting import curves, measured
 
     results = told.results
     note = results.get("evaluation_note", "")
-    configs = {
-        name: (run / "config.yaml").read_text(encoding="utf-8")
-        for name, run in told.runs.items()
-    }
     runs = list(told.runs) if told.is_study else []
-    settings = load_job(told.settings)
-    facts = measured.facts_of(told.first, settings, runs)
-    sections = [measured.facts_section(facts, configs, note)]
+    configs = {n: load_job(run / "config.yaml") for n, run in told.runs.items()}
+    facts = measured.facts_of(told.first, next(iter(configs.values())), runs)
+    shown = {name: dump_yaml(settings) for name, settings in configs.items()}
+    sections = [measured.facts_section(facts, shown, note)]
     drawn = {name: curves.read_curves(run) for name, run in told.runs.items()}
+    curved = curves.curves_section(drawn)
     if not results.get("rows"):
         why = note or "nothing was measured."
-        return [*sections, curves.curves_section(drawn), measured.no_table(why)]
-    found, missing = _experiments(told, against)
-    sections.append(measured.table_section(results))
-    sections.append(measured.experiments_section(found, missing))
-    sections.append(curves.curves_section(drawn))
-    splits = [
-        {method: own["styles"] for method, own in split.items()}
-        for split in _judged(told)
-    ]
-    queries = {method: [split[method] for split in splits] for method in splits[0]}
-    bars = differences.compare_all(
-        queries,
-        results["against"],
-        lambda done, total: on_progress(Progress("comparing methods", done, total)),
-    )
-    reference = results["against"]
+        return [*sections, measured.no_table(why), curved]
     return [
         *sections,
-        differences.differences_section(bars, reference, results["splits"]),
+        measured.table_section(results),
+        measured.experiments_section(*_experiments(told, against)),
+        curved,
+        _compared(told, on_progress),
     ]
+
+
+def _compared(told: Told, on_progress: OnProgress) -> "Section":
+    """All methods against the one that the table compares with."""
+    from lorajax.reporting.differences import compare_all, differences_section
+
+    splits, reference = _judged(told), told.results["against"]
+    measured = {
+        method: [split[method]["styles"] for split in splits] for method in splits[0]
+    }
+    bars = compare_all(
+        measured,
+        reference,
+        lambda done, total: on_progress(Progress("comparing methods", done, total)),
+    )
+    return differences_section(bars, reference, len(splits))
 
 
 def _experiments(
@@ -174,9 +171,7 @@ def _experiments(
 
 def _seen(told: Told, shown: str, on_progress: OnProgress) -> list["Section"]:
     """Layers, map and examples: what needs the encoders and the LoRAs."""
-    from lorajax.config import load_job
     from lorajax.reporting import examples, layers, plane
-    from lorajax.reporting.thumbnails import thumbnails
 
     galleries, shares, whys = {}, {}, {}
     for done, (name, run) in enumerate(told.runs.items()):
@@ -185,26 +180,38 @@ def _seen(told: Told, shown: str, on_progress: OnProgress) -> list["Section"]:
             galleries[name], shares[name] = _look(name, run)
         except LorajaxError as error:
             whys[name] = f"{error.message}."
-    weighed = layers.layers_section(shares, next(iter(whys.values()), ""))
-    gallery = galleries.get(shown)
-    if gallery is None:
+    on_progress(Progress("embedding", len(told.runs), len(told.runs)))
+    weighed = layers.layers_section(shares, whys)
+    if shown in whys:
         why = whys[shown]
         return [weighed, plane.no_map(why), examples.no_examples(why)]
-    chosen = examples.choose(gallery.precision) if gallery.has_styles else []
+    return [weighed, *_pictured(told.runs[shown], galleries[shown], on_progress)]
+
+
+def _pictured(
+    run: Path, gallery: "Gallery", on_progress: OnProgress
+) -> list["Section"]:
+    """The map and the examples, with the pictures that fit on the page."""
+    from lorajax.config import load_job
+    from lorajax.reporting import examples, plane
+    from lorajax.reporting.thumbnails import thumbnails
+
+    chosen = []
+    if gallery.has_styles:
+        chosen = examples.choose(gallery.precision, gallery.styles)
     first = examples.shown_in(gallery, chosen)
     order = dict.fromkeys([*first, *range(len(gallery))])
     on_progress(Progress("pictures", 0, len(order)))
     files = [gallery.members[i].path for i in order]
-    pictures = thumbnails(_folder(load_job(told.settings)), files)
-    on_progress(Progress("map", 0, 1))
+    pictures = thumbnails(_folder(load_job(run / "config.yaml")), files)
+    on_progress(Progress("pictures", len(order), len(order)))
     mapped = plane.map_section(gallery, plane.project(gallery.vectors), pictures)
+    if chosen:
+        return [mapped, examples.examples_section(gallery, chosen, pictures)]
+    why = "no styles say which neighbours are right."
     if not gallery.held_out:
-        retrieved = examples.no_examples("no LoRAs were held out.")
-    elif not chosen:
-        retrieved = examples.no_examples("no styles say which neighbours are right.")
-    else:
-        retrieved = examples.examples_section(gallery, chosen, pictures)
-    return [weighed, mapped, retrieved]
+        why = "no LoRAs were held out."
+    return [mapped, examples.no_examples(why)]
 
 
 def _look(name: str, run: Path) -> tuple["Gallery", "LayerShares"]:
@@ -221,8 +228,7 @@ def _look(name: str, run: Path) -> tuple["Gallery", "LayerShares"]:
     members = read_members(run, folder, held_out)
     seeing, caches = (model.basis, model.encoder), cache_dir() / "features"
     gallery, features = look_at(name, run, members, bool(held_out), seeing, caches)
-    modules = tuple(model.basis.facts.modules)
-    return gallery, layer_shares(model.encoder, features, modules)
+    return gallery, layer_shares(model.encoder, features, model.basis.facts)
 
 
 def _folder(settings: "JobSettings") -> Path:

@@ -75,9 +75,15 @@ def test_a_bundle_gives_the_vectors_of_training(
     assert "lorajax-zoo-1" in card and "encoder trained" in card
 
 
-def test_one_seed_one_result(
-    tiny_run: TrainingReport, tiny_job: JobSettings, tmp_path: Path
+def test_one_seed_one_result_and_features_are_computed_once(
+    tiny_run: TrainingReport,
+    tiny_job: JobSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """A second run takes bases and features from the caches."""
+    for done_before in ("basis.Basis.transform", "sketch_pca.SketchPCA._learn"):
+        monkeypatch.setattr(f"lorajax.projection.{done_before}", pytest.fail)
     again = train(TINY, overrides(tiny_job, tmp_path))
     assert again.results["rows"] == tiny_run.results["rows"]
     assert load_model(again.path).space == load_model(tiny_run.path).space

@@ -1,0 +1,113 @@
+"""Small pictures of LoRAs, as data that an `<img>` can hold.
+
+A picture is the preview that lies beside a LoRA's file, or a few pictures of its
+behaviour set. Files may come from anywhere, so sizes are checked before anything is
+decoded, and what cannot be read is no picture.
+"""
+
+import struct
+import warnings
+import zlib
+from base64 import b64encode
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lorajax.errors import FormatError
+from lorajax.formats.scan import lora_name
+from lorajax.pictures.behaviour_set import (
+    BehaviourSet,
+    has_behaviour,
+    read_behaviour_set,
+    read_strip,
+)
+
+SIDE = 96
+MAX_PIXELS, MAX_FILE = 2**25, 2**26
+# In bytes of the page; what does not fit is left without a picture.
+BUDGET = 5 * 2**20
+SUFFIXES = (".preview.png", ".preview.jpg", ".preview.jpeg", ".preview.webp")
+FORMATS = ["PNG", "JPEG", "WEBP"]
+QUALITY = 82
+_PREFIX = "data:image/jpeg;base64,"
+
+
+def thumbnails(
+    folder: Path, files: Iterable[Path], budget: int = BUDGET
+) -> dict[Path, str]:
+    """LoRA file → data URI, for the files with a picture.
+
+    Args:
+      folder: of the collection, where a behaviour set may lie.
+      files: those that matter most first: the page's budget is spent in this order.
+    """
+    behaviour, found = _behaviour(folder), {}
+    for file in files:
+        image = _preview(file) or _behaviour_picture(behaviour, file)
+        if image is None:
+            continue
+        uri = _data_uri(image)
+        if len(uri) > budget:
+            break
+        found[file], budget = uri, budget - len(uri)
+    return found
+
+
+def _preview(file: Path) -> Image.Image | None:
+    """The picture beside a file, small."""
+    for suffix in SUFFIXES:
+        path = file.with_name(file.stem + suffix)
+        try:
+            if path.is_file() and path.stat().st_size <= MAX_FILE:
+                return _decoded(path)
+        except (
+            *(OSError, ValueError, SyntaxError, struct.error, zlib.error),
+            *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+        ):
+            continue
+    return None
+
+
+def _decoded(path: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError("too many pixels")
+            image.draft("RGB", (2 * SIDE, 2 * SIDE))
+            small = image.convert("RGBA")
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    ground = Image.new("RGBA", small.size, "white")
+    return Image.alpha_composite(ground, small).convert("RGB")
+
+
+def _behaviour(folder: Path) -> BehaviourSet | None:
+    try:
+        return read_behaviour_set(folder) if has_behaviour(folder) else None
+    except FormatError:
+        return None
+
+
+def _behaviour_picture(
+    behaviour: BehaviourSet | None, file: Path
+) -> Image.Image | None:
+    """The first four pictures of a LoRA's strip, two by two."""
+    try:
+        strip = behaviour and read_strip(behaviour, lora_name(file))
+    except FormatError:
+        return None
+    if behaviour is None or strip is None:
+        return None
+    corners = np.resize(strip, (4, *strip.shape[1:]))
+    rows = [np.concatenate(list(corners[i : i + 2]), axis=1) for i in (0, 2)]
+    pixels = np.round(np.concatenate(rows) * 255).astype(np.uint8)
+    return Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+
+
+def _data_uri(image: Image.Image) -> str:
+    file = BytesIO()
+    image.save(file, "JPEG", quality=QUALITY, optimize=True)
+    return _PREFIX + b64encode(file.getvalue()).decode()
