@@ -43,14 +43,14 @@ def evaluate(
         results = read_results(path)
         if not results.get("rows"):
             return results
-        judged, seeds = _run_splits(path, results["splits"]), results["splits"]
+        seeds = results["splits"]
         reference = against or UNLEARNED
     else:
-        judged, seeds = _study_splits(path, study), study["seeds"]
+        seeds = study["seeds"]
         results = read_results(path / study["runs"][0])
         reference = against or study["runs"][0]
     which = NUMBERS[experiment] if experiment else "styles"
-    shown = [_of(split, which, path) for split in judged]
+    shown = [_of(split, which, path) for split in judged_splits(path)]
     if reference not in shown[0]:
         raise CheckpointError(
             f"{path}: expected one of its methods to compare with, found {reference!r}",
@@ -83,6 +83,20 @@ def export(run: Path, folder: Path) -> Path:
     from lorajax.export.bundle import write_bundle
 
     return write_bundle(run, folder)
+
+
+def judged_splits(path: Path) -> list["Judged"]:
+    """What every split of a run or a study measured, method by method.
+
+    Raises:
+      CheckpointError: where nothing has finished.
+    """
+    from lorajax.export.bundle import read_results
+
+    study = read_study(path)
+    if study is not None:
+        return _study_splits(path, study)
+    return _run_splits(path, read_results(path)["splits"])
 
 
 def _run_splits(run: Path, count: int) -> list["Judged"]:

@@ -17,7 +17,6 @@ from lorajax.service.studies import read_study
 
 if TYPE_CHECKING:
     from lorajax.config import JobSettings
-    from lorajax.evaluation.judged import Judged
     from lorajax.reporting.gallery import Gallery
     from lorajax.reporting.layer_weights import LayerShares
     from lorajax.reporting.markup import Section
@@ -144,7 +143,7 @@ def _compared(told: Told, on_progress: OnProgress) -> "Section":
     """All methods against the one that the table compares with."""
     from lorajax.reporting.differences import compare_all, differences_section
 
-    splits, reference = _judged(told), told.results["against"]
+    splits, reference = evaluating.judged_splits(told.path), told.results["against"]
     measured = {
         method: [split[method]["styles"] for split in splits] for method in splits[0]
     }
@@ -237,14 +236,6 @@ def _folder(settings: "JobSettings") -> Path:
 
     path = settings.collection.path
     return Path(path).expanduser() if path else demo_path(settings.zoo)
-
-
-def _judged(told: Told) -> list["Judged"]:
-    """What every query scored, for each split."""
-    study = read_study(told.path)
-    if study is None:
-        return evaluating._run_splits(told.path, told.results["splits"])
-    return evaluating._study_splits(told.path, study)
 
 
 def _write(out: Path, content: bytes) -> None:

@@ -52,7 +52,7 @@ def draw_batch(
 
 
 def feedable(losses: LossWeights, supervision: Supervision) -> LossWeights:
-    """The losses that this supervision can feed, or that of triplets if none is left."""
+    """The losses that this supervision can feed, else that of triplets."""
     missing = set() if supervision.has_labels else set(OF_STYLES)
     missing |= set(OF_ORDER) if supervision.similarity is None else set()
     left = losses.model_copy(update=dict.fromkeys(missing, 0.0))
