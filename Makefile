@@ -32,10 +32,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/lorajax demo configs/base.yaml
 
-# One BLAS thread: its threads and XLA's hinder each other.
+# A worker on every core, and one BLAS thread: its threads and XLA's hinder each other.
 test: export OPENBLAS_NUM_THREADS := 1
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow

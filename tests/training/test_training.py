@@ -135,11 +135,12 @@ def test_training_learns_which_module_tells(
     assert validations == list(range(0, 49, 4))
 
 
-LOSSES = [name for name in LossWeights.model_fields if name != "triplet"]
+# One of each kind; what the others do to vectors, test_losses says.
+LOSSES = ["supervised_contrastive", "proxy_anchor", "listnet"]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss_learns_unseen_styles(
+def test_every_kind_of_loss_learns_unseen_styles(
     world: tuple[Features, Supervision], tmp_path: Path, loss: str
 ) -> None:
     """Each teaches which module tells, and says what it was worth at every step."""
