@@ -37,7 +37,7 @@ def main(config: str, *words: str) -> None:
         if (path / "stop").exists():
             return run.update(state="stopped", message="asked to stop")
         time.sleep(float(pause))
-    row = {"method": "encoder trained", "triplet accuracy": {"mean": 0.75, "std": 0.01}}
+    row = {"method": "encoder trained", "triplet_accuracy": {"mean": 0.75, "std": 0.01}}
     write_json(path / "results.json", {"trained": True, "splits": 1, "rows": [row]})
     run.update(state="finished", stage="done")
 
