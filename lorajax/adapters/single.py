@@ -1,4 +1,4 @@
-"""Families whose every module has tensors of its own: LoRA, LoHa and LoKr."""
+"""Families whose every module has tensors of its own: all but SuperLoRA."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,13 +8,25 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float
 
-from lorajax.adapters.checks import check_module, check_work, factor_shapes, family_of
+from lorajax.adapters.alpha import Alpha
+from lorajax.adapters.checks import (
+    check_floats,
+    check_module,
+    check_work,
+    factor_shapes,
+    family_of,
+)
+from lorajax.adapters.dora import Axis, Magnitude, magnitude_axis
 from lorajax.adapters.families import FAMILIES, Family
 from lorajax.adapters.interface import FileUpdate
 from lorajax.adapters.matrices import Shapes, full_rank
-from lorajax.adapters.scaling import PeftScaling, alpha_scale
+from lorajax.adapters.operators import Operator
+from lorajax.adapters.scaling import PeftScaling
+from lorajax.errors import AdapterError
 from lorajax.formats.header import TensorTable
 from lorajax.formats.safetensors_file import TensorFile
+from lorajax.naming.bases import table_of
+from lorajax.naming.families import MAGNITUDES
 from lorajax.naming.resolve import Naming
 
 # Tensors of a file whose plan is kept: SDXL with all its layers has 2,958.
@@ -27,9 +39,10 @@ class Part:
 
     Attributes:
       raw_module: the trainer's own name of it.
-      roles: role → raw key.
+      roles: role → raw key, without magnitudes.
       shapes: role → shape, without alpha.
       ranks: the rank that alpha is divided by, then all others.
+      magnitude: the raw key and the axis of DoRA's magnitudes, or None.
     """
 
     module: str
@@ -38,6 +51,7 @@ class Part:
     roles: Mapping[str, str]
     shapes: Shapes
     ranks: tuple[int, ...]
+    magnitude: tuple[str, Axis] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,14 +71,26 @@ class SinglePlan:
 
     def build(
         self, arrays: Mapping[str, Float[np.ndarray, "..."]]
-    ) -> dict[str, FileUpdate]:
-        """Canonical module → its update."""
-        updates: dict[str, FileUpdate] = {}
+    ) -> dict[str, FileUpdate | Operator]:
+        """Canonical module → its update, or its operator."""
+        found: dict[str, FileUpdate | Operator] = {}
         for part in self.parts:
             own = {role: arrays[key] for role, key in part.roles.items()}
-            scale = _scale(own, part.ranks, self.scaling, part.raw_module)
-            updates[part.module] = part.family.build(own, scale)
-        return updates
+            value = float(own["alpha"].item()) if "alpha" in own else None
+            alpha = Alpha(value, self.scaling, part.raw_module)
+            found[part.module] = part.family.build(own, alpha)
+        return found
+
+    def magnitudes(
+        self, arrays: Mapping[str, Float[np.ndarray, "..."]]
+    ) -> dict[str, Magnitude]:
+        """Canonical module → the magnitudes that lie beside its update."""
+        return {
+            part.module: Magnitude(arrays[key].reshape(-1), axis)
+            for part in self.parts
+            if part.magnitude
+            for key, axis in (part.magnitude,)
+        }
 
 
 def plan_single(file: TensorFile, naming: Naming) -> SinglePlan:
@@ -85,15 +111,14 @@ def plan_single(file: TensorFile, naming: Naming) -> SinglePlan:
 
 def _plan(table: TensorTable, naming: Naming) -> SinglePlan:
     parts = tuple(
-        _part(table, module, naming.raw_modules[module], roles)
-        for module, roles in naming.modules.items()
+        _part(table, naming, module, roles) for module, roles in naming.modules.items()
     )
     check_work((part.family, part.shapes) for part in parts)
     ranks = {
         part.module: next(iter(part.ranks), 0) or full_rank(part.shapes)
         for part in parts
     }
-    keys = frozenset(key for part in parts for key in part.roles.values())
+    keys = frozenset(key for roles in naming.modules.values() for key in roles.values())
     return SinglePlan(parts, keys, MappingProxyType(ranks))
 
 
@@ -101,26 +126,39 @@ _kept_plan = lru_cache(maxsize=16)(_plan)
 
 
 def _part(
-    table: TensorTable, module: str, raw_module: str, roles: Mapping[str, str]
+    table: TensorTable, naming: Naming, module: str, roles: Mapping[str, str]
 ) -> Part:
-    family = FAMILIES[family_of(module, roles)]
-    shapes = factor_shapes(table, roles)
-    check_module(table, module, roles, family, shapes)
-    return Part(module, raw_module, family, roles, shapes, family.ranks(shapes))
+    factors = {role: key for role, key in roles.items() if role not in MAGNITUDES}
+    family = FAMILIES[family_of(module, factors)]
+    shapes = factor_shapes(table, factors)
+    check_module(table, module, factors, family, shapes)
+    return Part(
+        module=module,
+        raw_module=naming.raw_modules[module],
+        family=family,
+        roles=factors,
+        shapes=shapes,
+        ranks=family.ranks(shapes),
+        magnitude=_magnitude(table, naming, module, roles, family),
+    )
 
 
-def _scale(
-    own: Mapping[str, Float[np.ndarray, "..."]],
-    ranks: tuple[int, ...],
-    scaling: PeftScaling | None,
-    raw_module: str,
-) -> float:
-    """A module's scale; without ranks its matrices are whole (LoKr)."""
-    if "alpha" in own:
-        # LyCORIS writes an alpha also for whole matrices, and does not use it.
-        return alpha_scale(float(own["alpha"].item()), ranks[0]) if ranks else 1.0
-    if not scaling:
-        return 1.0
-    if "hada_w1_a" in own and "hada_t1" not in own:
-        return scaling.hadamard_scale(raw_module, ranks[0], ranks[1])
-    return scaling.scale(raw_module, ranks[0] if ranks else None)
+def _magnitude(
+    table: TensorTable,
+    naming: Naming,
+    module: str,
+    roles: Mapping[str, str],
+    family: Family,
+) -> tuple[str, Axis] | None:
+    found = [role for role in MAGNITUDES if role in roles]
+    if not found:
+        return None
+    if len(found) > 1 or family.is_operator:
+        raise AdapterError(
+            f"expected one tensor of magnitudes, beside an update of {module}, found "
+            f"{' and '.join(sorted(roles))}"
+        )
+    key, modules = roles[found[0]], table_of(naming.base_model)
+    weight = modules.modules[modules.positions[module]].shape
+    check_floats(table, module, [key])
+    return key, magnitude_axis(module, found[0], table.shapes[key], weight)

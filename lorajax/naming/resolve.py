@@ -10,7 +10,7 @@ from lorajax.naming.bases import table_of
 from lorajax.naming.declared import Facts, Words, config_read, metadata_read
 from lorajax.naming.detect import Detection, detect
 from lorajax.naming.dialects import SortedKeys, sort_keys
-from lorajax.naming.families import families_of, refuse_families, refuse_peft_type
+from lorajax.naming.families import family_name, refuse_families, refuse_peft_type
 from lorajax.naming.indexed import name_indexed
 from lorajax.naming.shapes import Shape
 from lorajax.naming.spellings import flat, spellings
@@ -30,8 +30,8 @@ class Naming:
       base_model: one of `BASE_MODELS`.
       evidence: why this base model, in words.
       format: the trainer's dialect.
-      family: the kind of update: `lora`, `loha`, `lokr`, several of them joined by
-        `+`, or `superlora`.
+      family: the kind of update: `lora`, `loha`, `lokr`, `full`, `oft`, … several of
+        them joined by `+`, with `+dora` where magnitudes lie beside; or `superlora`.
       modules: canonical module → role (`up`, `down`, `alpha`, …) → raw key, in the
         order of the base model's table; without keys for `superlora`.
       raw_modules: canonical module → the trainer's own name of it.
@@ -115,7 +115,7 @@ def _resolve(
         base_model=found.base_model,
         evidence=found.evidence,
         format=max(keys.dialects, key=keys.dialects.__getitem__),
-        family="+".join(families_of(roles)),
+        family=family_name(roles),
         modules=MappingProxyType(named),
         raw_modules=MappingProxyType(raw_of),
         unmapped=tuple(raw for raw in modules if raw not in chosen),

@@ -1,7 +1,7 @@
 """Whether the shapes of factors fit a weight: no arrays, only numbers."""
 
 from collections.abc import Mapping
-from math import prod
+from math import isqrt, prod
 
 from lorajax.naming.table import Module
 
@@ -10,7 +10,8 @@ Sides = tuple[int | None, int | None]
 
 # Tensors that keep the kernel's axes; LyCORIS stores the others flat also for
 # convolutions, so that their axes say nothing.
-_TELLING = ("down", "weight", "hada_t1", "lokr_t2", "lokr_w2")
+_TELLING = ("down", "weight", "diff", "hada_t1", "lokr_t2", "lokr_w2")
+_OPERATORS = ("oft_blocks", "oft_R", "boft_blocks", "boft_R", "ia3_l", "ia3_weight")
 
 
 def agrees(
@@ -22,6 +23,8 @@ def agrees(
     convolutions: the numbers are the same.
     """
     out, in_ = sides(roles, tensors)
+    if (channels := _channels(roles, tensors)) is not None:
+        return channels in module.shape[:2]
     return out in (None, module.shape[0]) and in_ in (None, prod(module.shape[1:]))
 
 
@@ -51,7 +54,41 @@ def sides(roles: Mapping[str, str], tensors: Mapping[str, Shape]) -> Sides:
     if any(role.startswith("lokr_") for role in shapes):
         left, right = _half(shapes, "lokr", 1), _half(shapes, "lokr", 2)
         return _times(left[0], right[0]), _times(left[1], right[1])
-    return _matrix(shapes.get("weight"), shapes.get("up"), shapes.get("down"), None)
+    if any(role in _OPERATORS for role in shapes):
+        return _operator_sides(shapes)
+    whole = shapes.get("weight", shapes.get("diff"))
+    out, in_ = _matrix(whole, shapes.get("up"), shapes.get("down"), None)
+    return out, _times(in_, prod(shapes["mid"][2:])) if "mid" in shapes else in_
+
+
+def skew_size(numbers: int) -> int:
+    """Rows of the skew-symmetric matrix with so many numbers above its diagonal.
+
+    >>> skew_size(6), skew_size(5)
+    (4, 0)
+    """
+    size = (1 + isqrt(1 + 8 * numbers)) // 2
+    return size if size * (size - 1) == 2 * numbers else 0
+
+
+def _operator_sides(shapes: Mapping[str, Shape]) -> Sides:
+    """The sides that an operator works on; of the other nothing is known."""
+    scales = shapes.get("boft_s", shapes.get("rescale"))
+    out = None if scales is None else prod(scales)
+    for role in ("oft_blocks", "boft_blocks"):
+        if len(blocks := shapes.get(role, ())) > 2:
+            return blocks[-3] * blocks[-1], None
+    if len(blocks := shapes.get("boft_R", ())) == 4:
+        return out, blocks[1] * blocks[2]
+    if len(blocks := shapes.get("oft_R", ())) == 2 and blocks[0] > 1:
+        return out, blocks[0] * skew_size(blocks[1])  # one block may stand for all
+    return out, None
+
+
+def _channels(roles: Mapping[str, str], tensors: Mapping[str, Shape]) -> int | None:
+    """How many channels (IA)³ scales; whether they come in or go out is not said."""
+    found = [tensors[roles[r]] for r in ("ia3_l", "ia3_weight") if r in roles]
+    return prod(found[0]) if found else None
 
 
 def _half(shapes: Mapping[str, Shape], family: str, half: int) -> Sides:
