@@ -17,7 +17,7 @@ from jaxtyping import Float, Shaped
 
 from lorajax.adapters.checks import check_finite
 from lorajax.adapters.dora import Magnitude
-from lorajax.adapters.interface import Update
+from lorajax.adapters.interface import FileUpdate, Update
 from lorajax.adapters.low_rank import zero_modules
 from lorajax.adapters.operators import Operator
 from lorajax.adapters.single import plan_single
@@ -170,20 +170,17 @@ def _build(file: TensorFile, naming: Naming) -> Adapter:
     arrays, content_key = file.read_hashed(plan.keys)
     arrays = {name: _kept(array) for name, array in arrays.items()}
     magnitudes = plan.magnitudes(arrays)
-    built = plan.build(arrays)
-    operators = {m: u for m, u in built.items() if isinstance(u, Operator)}
-    updates = {m: u for m, u in built.items() if not isinstance(u, Operator)}
+    updates, operators = _sorted_out(plan.build(arrays))
     with np.errstate(all="ignore"):
         dead = zero_modules(updates)
         dead += tuple(m for m, u in operators.items() if u.is_identity())
     alive = {m: u for m, u in operators.items() if m not in dead}
     # The norm of the updates shows any other number that is none.
-    for module in built:
-        if module in dead or module in operators or module in magnitudes:
-            for key in naming.modules[module].values():
-                check_finite(key, arrays[key])
+    for module in dict.fromkeys((*dead, *operators, *magnitudes)):
+        for key in naming.modules[module].values():
+            check_finite(key, arrays[key])
     warnings = list(naming.warnings)
-    if len(dead) == len(built):
+    if len(dead) == len(updates) + len(operators):
         raise AdapterError(
             f"expected a trained LoRA, found {len(dead)} modules whose update is zero",
             "train it, or save it again: as it is, it changes nothing",
@@ -214,6 +211,20 @@ def _build(file: TensorFile, naming: Naming) -> Adapter:
         magnitudes=magnitudes,
         operators=alive,
     )
+
+
+def _sorted_out(
+    built: Mapping[str, FileUpdate | Operator],
+) -> tuple[dict[str, FileUpdate], dict[str, Operator]]:
+    """Updates and operators, each with its modules in their order."""
+    updates: dict[str, FileUpdate] = {}
+    operators: dict[str, Operator] = {}
+    for module, made in built.items():
+        if isinstance(made, Operator):
+            operators[module] = made
+        else:
+            updates[module] = made
+    return updates, operators
 
 
 def _kept(array: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

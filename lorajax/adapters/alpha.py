@@ -1,12 +1,11 @@
 """What scales one module: its own `.alpha`, or what a PEFT configuration says of it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lorajax.adapters.scaling import PeftScaling, alpha_scale
 
 
-@dataclass(frozen=True)
-class Alpha:
+class Alpha(NamedTuple):
     """All that is known of one module beside its factors.
 
     Attributes:

@@ -67,9 +67,9 @@ def _peft_oft(numbers: Float[np.ndarray, "n count"], alpha: Alpha) -> Rotation:
     upper = np.zeros((len(numbers), b, b))
     upper[:, *np.triu_indices(b, 1)] = numbers
     q = _skew(upper)[None]
-    terms = alpha.peft.neumann_terms if alpha.peft else 0
+    series = alpha.peft.cayley_series if alpha.peft else ()
     # PEFT's series has Q where its exact transform has −Q: either is kept as it is.
-    return Rotation(q if terms else -q, "in", terms=terms)
+    return Rotation(q if series else -q, "in", series=series)
 
 
 def _skew(blocks: Float[np.ndarray, "*n b b"]) -> Float[np.ndarray, "*n b b"]:

@@ -37,14 +37,15 @@ class Rotation(Operator):
         all that the side has room for.
       side: which channels are rotated.
       orders: in which order each stage cuts the channels; None as they come.
-      terms: of the Neumann series that stands for the inverse; 0 is the inverse itself.
+      series: R as a polynomial of Q, its coefficients from the lowest power on; empty
+        is the Cayley transform itself.
       scales: a factor for every output, or None.
     """
 
     generators: Float[np.ndarray, "m n b b"]
     side: Literal["out", "in"]
     orders: tuple[Int[np.ndarray, " d"], ...] | None = None
-    terms: int = 0
+    series: tuple[float, ...] = ()
     scales: Float[np.ndarray, " out"] | None = None
 
     @property
@@ -72,7 +73,7 @@ class Rotation(Operator):
         self, channels: Float[np.ndarray, "d k"], stage: int
     ) -> Float[np.ndarray, "d k"]:
         q = self.generators[stage].astype(np.float64)
-        blocks = cayley(q) if self.terms == 0 else neumann(q, self.terms)
+        blocks = polynomial(q, self.series) if self.series else cayley(q)
         order = slice(None) if self.orders is None else self.orders[stage]
         turned = np.empty_like(channels)
         # One block that stands for all is broadcast over them.
@@ -98,18 +99,14 @@ def cayley(q: Float[np.ndarray, "n b b"]) -> Float[np.ndarray, "n b b"]:
     return np.linalg.solve(eye - q, eye + q)
 
 
-def neumann(q: Float[np.ndarray, "n b b"], terms: int) -> Float[np.ndarray, "n b b"]:
-    """I + 2Q + 2Q² + … + Qᵗ, PEFT's series for the same, its last term halved."""
-    total = np.broadcast_to(np.eye(q.shape[-1]), q.shape).copy()
-    if terms > 1:
-        total += 2 * q
-    if terms > 2:
-        power = q @ q
-        total += 2 * power
-        for _ in range(3, terms - 1):
-            power = power @ q
-            total += 2 * power
-        total += power @ q
+def polynomial(
+    q: Float[np.ndarray, "n b b"], coefficients: tuple[float, ...]
+) -> Float[np.ndarray, "n b b"]:
+    """c₀I + c₁Q + c₂Q² + …"""
+    eye = np.broadcast_to(np.eye(q.shape[-1]), q.shape)
+    total = np.zeros_like(q)
+    for coefficient in reversed(coefficients):
+        total = total @ q + coefficient * eye
     return total
 
 

@@ -72,21 +72,24 @@ class PeftScaling:
         self._config = config
 
     @property
-    def neumann_terms(self) -> int:
-        """Terms of the series that OFT takes for the inverse of a matrix; 0 for none.
+    def cayley_series(self) -> tuple[float, ...]:
+        """Coefficients of the series that OFT takes for a rotation; empty for none.
 
         Raises:
           AdapterError: for a number of terms that nobody trains with.
         """
         if self._config.get("use_cayley_neumann") is not True:
-            return 0
+            return ()
         terms = self._config.get("num_cayley_neumann_terms", _DEFAULT_TERMS)
-        if type(terms) is int and 1 <= terms <= _MOST_TERMS:
-            return terms
-        raise AdapterError(
-            f"expected num_cayley_neumann_terms from 1 to {_MOST_TERMS}, "
-            f"found {_shown(terms)}"
-        )
+        if type(terms) is not int or not 1 <= terms <= _MOST_TERMS:
+            raise AdapterError(
+                f"expected num_cayley_neumann_terms from 1 to {_MOST_TERMS}, "
+                f"found {_shown(terms)}"
+            )
+        # PEFT began to write its version when it began to halve the last term.
+        if "peft_version" not in self._config or terms < 3:
+            return (1.0,) + (2.0,) * (terms - 1)
+        return (1.0, 2.0, 2.0) + (2.0,) * (terms - 4) + (1.0,)
 
     def scale(self, module: str, rank: int | None) -> float:
         """The scale of a module.

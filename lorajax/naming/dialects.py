@@ -205,11 +205,12 @@ def _settle(keys: SortedKeys, tensors: Mapping[str, Shape]) -> None:
     for module, roles in keys.modules.items():
         if "on_input" in roles and (weight := f"{module}.weight") in full:
             roles["ia3_weight"] = weight
-            keys.side.remove(weight)
+            full.remove(weight)
         if "oft_blocks" in roles and len(tensors[roles["oft_blocks"]]) == 4:
             roles["boft_blocks"] = roles.pop("oft_blocks")
         if "diff" in roles and len(tensors[roles["diff"]]) < 2:
-            keys.side.append(roles.pop("diff"))
+            full.add(roles.pop("diff"))
+    keys.side = [name for name in tensors if name in full]
     keys.modules = {module: roles for module, roles in keys.modules.items() if roles}
 
 

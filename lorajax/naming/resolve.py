@@ -97,7 +97,7 @@ def _resolve(
     keys = sort_keys(tensors, metadata)
     refuse_families(keys.families)
     refuse_peft_type(peft_config)
-    if not keys.dialects and not keys.joint:
+    if not keys.joint and not (keys.dialects and keys.modules):
         raise not_a_lora(tensors)
     _refuse_strange_keys(keys)
     if keys.joint:

@@ -16,7 +16,12 @@ from lorajax.adapters import (
 from lorajax.adapters.alpha import Alpha
 from lorajax.adapters.ia3 import build_ia3
 from lorajax.adapters.oft import build_oft
-from lorajax.adapters.rotation import cayley, even_then_odd, interleaved, neumann
+from lorajax.adapters.rotation import (
+    cayley,
+    even_then_odd,
+    interleaved,
+    polynomial,
+)
 from lorajax.adapters.scaling import PeftScaling
 from lorajax.errors import AdapterError
 from lorajax.formats import open_tensor_file
@@ -119,37 +124,47 @@ def test_oft_of_peft_turns_inputs(shared: bool):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("terms", "powers"),
-    [
-        (1, [1]),
-        (2, [1, 2]),
-        (3, [1, 2, 2, 1]),
-        (4, [1, 2, 2, 1]),
-        (5, [1, 2, 2, 2, 1]),
-        (7, [1, 2, 2, 2, 2, 2, 1]),
-    ],
-)
-def test_the_series_of_peft(terms: int, powers: list[int]):
-    q = skew(blocks(1, 4, 4))
-    expected = sum(c * np.linalg.matrix_power(q[0], k) for k, c in enumerate(powers))
-    np.testing.assert_allclose(neumann(q, terms)[0], expected, atol=1e-12)
+SERIES = {
+    1: [1],
+    2: [1, 2],
+    3: [1, 2, 2, 1],
+    4: [1, 2, 2, 1],
+    5: [1, 2, 2, 2, 1],
+    7: [1, 2, 2, 2, 2, 2, 1],
+}
+
+
+@pytest.mark.parametrize("terms", SERIES)
+@pytest.mark.parametrize("version", ["0.21.2", None])
+def test_the_series_of_peft(terms: int, version: str | None):
+    """Before 0.18, which wrote no version, the last term was not halved."""
+    powers = SERIES[terms] if version else [1] + [2] * (terms - 1)
+    q = skew(blocks(1, 4, 4))[0]
+    turn = sum(c * np.linalg.matrix_power(q, k) for k, c in enumerate(powers))
     config = {"use_cayley_neumann": True, "num_cayley_neumann_terms": terms}
+    if version:
+        config["peft_version"] = version
+    arrays = {"oft_R": q[np.triu_indices(4, 1)][None]}
     w = weight(3, 4)
-    upper = q[0][np.triu_indices(4, 1)][None]
-    operator = build_oft({"oft_R": upper}, Alpha(peft=PeftScaling(config)))
-    np.testing.assert_allclose(
-        operator.delta_weight(w), w @ np.asarray(expected).T - w, atol=1e-6
-    )
+    found = build_oft(arrays, Alpha(peft=PeftScaling(config))).delta_weight(w)
+    np.testing.assert_allclose(found, w @ np.asarray(turn).T - w, atol=1e-6)
 
 
-def test_long_series_reach_the_rotation():
+@pytest.mark.parametrize("terms", [0, 65, "5", True])
+def test_series_of_no_length_are_refused(terms: object):
+    config = {"use_cayley_neumann": True, "num_cayley_neumann_terms": terms}
+    with pytest.raises(AdapterError, match="num_cayley_neumann_terms from 1 to 64"):
+        build_oft({"oft_R": blocks(1, 6)}, Alpha(peft=PeftScaling(config)))
+
+
+def test_cayley_transforms_are_rotations_and_series_reach_them():
     q = skew(blocks(2, 4, 4, size=0.05))
     turn = cayley(q)
-    np.testing.assert_allclose(neumann(q, 40), turn, atol=1e-12)
     np.testing.assert_allclose(
         turn @ np.swapaxes(turn, 1, 2), [np.eye(4)] * 2, atol=1e-12
     )
+    long = (1.0, *(2.0,) * 40)
+    np.testing.assert_allclose(polynomial(q, long), turn, atol=1e-12)
 
 
 def test_boft_of_peft_scales_outputs_too():

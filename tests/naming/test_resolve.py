@@ -227,6 +227,7 @@ REFUSED: dict[str, tuple[Shapes, str]] = {
     "VAE": ({"encoder.down.0.block.0.conv1.weight": (1,)}, "full weights of a VAE"),
     "language model": ({"model.layers.0.mlp.up_proj.weight": (2, 2)}, "language model"),
     "nothing": ({"foo": (3, 3)}, "expected LoRA tensors"),
+    "norms alone": ({"lora_unet_x.diff": (320,)}, "expected LoRA tensors"),
     "strange key": (
         kohya("sd1") | {"lora_unet_x.sparkle": (2, 2)},
         "found 1 that mean nothing or two things: 'lora_unet_x.sparkle'",
