@@ -170,8 +170,8 @@ def _build(file: TensorFile, naming: Naming) -> Adapter:
     arrays, content_key = file.read_hashed(plan.keys)
     arrays = {name: _kept(array) for name, array in arrays.items()}
     magnitudes = plan.magnitudes(arrays)
-    updates, operators = _sorted_out(plan.build(arrays))
     with np.errstate(all="ignore"):
+        updates, operators = _sorted_out(plan.build(arrays))
         dead = zero_modules(updates)
         dead += tuple(m for m, u in operators.items() if u.is_identity())
     alive = {m: u for m, u in operators.items() if m not in dead}

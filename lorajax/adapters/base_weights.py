@@ -60,7 +60,9 @@ class BasedUpdate:
         return None
 
     def dense(self) -> Float[np.ndarray, "out in_"]:
-        return self.change(self.weight()).reshape(self.shape)
+        # What overflows is found where the numbers are checked.
+        with np.errstate(all="ignore"):
+            return self.change(self.weight()).reshape(self.shape)
 
     def is_zero(self) -> bool:
         return not self.dense().any()

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorajax.adapters import Update, inner, spectrum
+from lorajax.adapters import Operator, Update, inner, spectrum
 from lorajax.adapters.alpha import Alpha
+from lorajax.adapters.dora import Axis, Magnitude, decomposed
 from lorajax.adapters.families import FAMILIES
 
 Arrays = dict[str, np.ndarray]
@@ -228,3 +229,37 @@ def test_the_probe_tells_different_updates_apart(name: str):
     way = WAYS[name]
     with pytest.raises(AssertionError):
         assert_same(build(way, random(way, 0)), build(way, random(way, 1)))
+
+
+@quick
+@given(seeds, st.sampled_from(["oft_blocks", "boft_blocks"]))
+def test_symmetric_parts_of_a_rotation_do_not_show(seed: int, role: str):
+    """Only blocks − blocksᵀ turns anything: the rest of them is a gauge of OFT."""
+    rng = np.random.default_rng(seed)
+    shape = (4, 4, 4) if role == "oft_blocks" else (2, 4, 4, 4)
+    blocks, free = rng.standard_normal((2, *shape))
+    free = free + np.swapaxes(free, -1, -2)
+    weight = rng.standard_normal((16, 5, 3)).astype("f4")
+    changes = []
+    for array in (blocks, blocks + free):
+        operator = FAMILIES[role[:-7]].build({role: array}, Alpha(0.05))
+        assert isinstance(operator, Operator)
+        changes.append(operator.delta_weight(weight))
+    np.testing.assert_allclose(changes[0], changes[1], atol=1e-5)
+
+
+@quick
+@given(seeds, st.sampled_from(["out", "in"]))
+def test_gauge_of_a_direction_does_not_show_beside_its_magnitudes(
+    seed: int, axis: Axis
+):
+    rng = np.random.default_rng(seed)
+    way = WAYS["convolution"]
+    arrays = random(way, seed)
+    changed = {"up": -2 * arrays["up"], "down": arrays["down"] / -2}
+    weight = rng.standard_normal((OUT, IN, *KERNEL)).astype("f4")
+    magnitudes = Magnitude(rng.uniform(1, 2, OUT if axis == "out" else IN), axis)
+    first, second = (
+        decomposed(weight, build(way, a).dense(), magnitudes) for a in (arrays, changed)
+    )
+    np.testing.assert_allclose(first, second, atol=1e-5)
