@@ -2,12 +2,17 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
 import lorajax
 from lorajax.adapters.adapter import read_adapter
@@ -112,6 +117,31 @@ def test_a_stopped_run_is_resumed_to_the_same_end(
     report = train(run / "config.yaml", ["run.resume=true"], note_steps)
     assert steps == list(range(28, 41))
     assert report.results["rows"] == tiny_run.results["rows"]
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    tiny_run: TrainingReport, tiny_job: JobSettings, tmp_path: Path
+) -> None:
+    """What a SIGKILL took is done again, bit for bit."""
+    run = tmp_path / "tiny"
+    changes = [*overrides(tiny_job, tmp_path), "training.checkpoint_every=4"]
+    command = [sys.executable, "-m", "lorajax.train", str(TINY), *changes]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    metrics = run / "metrics.jsonl"
+    until = time.monotonic() + 120
+    while not (metrics.exists() and '"step": 6,' in metrics.read_text("utf-8")):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (run / "encoder.safetensors").exists()
+    report = train(run / "config.yaml", ["run.resume=true"])
+    assert report.results["rows"] == tiny_run.results["rows"]
+    for name in ("encoder.safetensors", "basis.safetensors"):
+        killed, whole = (load_file(path / name) for path in (run, tiny_run.path))
+        assert killed.keys() == whole.keys()
+        for tensor in whole:
+            np.testing.assert_array_equal(killed[tensor], whole[tensor])
 
 
 def test_a_finished_run_is_not_run_again(
