@@ -48,6 +48,11 @@ def read_queries(path: Path) -> Judged:
         ) from error
 
 
+def run_splits(run: Path, count: int) -> list[Judged]:
+    """What all splits of a run scored."""
+    return [read_queries(run / "splits" / str(i) / QUERIES) for i in range(count)]
+
+
 def styles_of(judged: Judged) -> dict[str, dict[str, float]]:
     """Method → metric → mean over the queries of the whole gallery."""
     return means(judged, "styles")
@@ -60,7 +65,23 @@ def means(judged: Judged, experiment: Experiment) -> dict[str, dict[str, float]]
             metric: own[experiment].mean(metric) for metric in own[experiment].values
         }
         for method, own in judged.items()
+        if experiment in own
     }
+
+
+def summary(splits: Sequence[Judged]) -> list[dict[str, Any]]:
+    """Per seed: experiment → method → metric → mean, small enough to be kept."""
+    return [
+        {
+            experiment: {
+                method: {name: round(value, 4) for name, value in found.items()}
+                for method, found in means(judged, experiment).items()
+            }
+            for experiment in EXPERIMENTS
+            if any(experiment in own for own in judged.values())
+        }
+        for judged in splits
+    ]
 
 
 def table_of(

@@ -91,22 +91,18 @@ def judged_splits(path: Path) -> list["Judged"]:
     Raises:
       CheckpointError: where nothing has finished.
     """
+    from lorajax.evaluation.judged import run_splits
     from lorajax.export.bundle import read_results
 
     study = read_study(path)
     if study is not None:
         return _study_splits(path, study)
-    return _run_splits(path, read_results(path)["splits"])
-
-
-def _run_splits(run: Path, count: int) -> list["Judged"]:
-    from lorajax.evaluation.judged import QUERIES, read_queries
-
-    return [read_queries(run / "splits" / str(i) / QUERIES) for i in range(count)]
+    return run_splits(path, read_results(path)["splits"])
 
 
 def _study_splits(path: Path, study: dict[str, Any]) -> list["Judged"]:
     """Per seed the methods of all runs: the trained one by the name of its run."""
+    from lorajax.evaluation.judged import run_splits
     from lorajax.evaluation.results import INITIAL, TRAINED
 
     if not study["runs"]:
@@ -114,7 +110,7 @@ def _study_splits(path: Path, study: dict[str, Any]) -> list["Judged"]:
     merged: list[Judged] = [{} for _ in range(study["seeds"])]
     for run in study["runs"]:
         for all_of, own in zip(
-            merged, _run_splits(path / run, study["seeds"]), strict=True
+            merged, run_splits(path / run, study["seeds"]), strict=True
         ):
             for method, found in own.items():
                 if method != INITIAL:

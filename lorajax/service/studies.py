@@ -1,7 +1,8 @@
 """A study: every configuration on the same splits, run by run, each resumable.
 
 The folder of a study holds one run for each configuration, named after its file. What
-the runs measured for every query is all that its tables are made of.
+the runs measured for every query is all that its tables are made of; `results/` holds
+the means of each run and seed, small enough to be put beside a paper.
 """
 
 import json
@@ -13,7 +14,7 @@ from lorajax.config import load_job
 from lorajax.errors import CheckpointError, ConfigError
 from lorajax.service.progress import OnProgress, Progress
 
-STUDY = "study.json"
+STUDY, RESULTS = "study.json", "results"
 
 
 def study(
@@ -44,6 +45,7 @@ def study(
     from lorajax.service.compute import prepare_jax
 
     prepare_jax()
+    from lorajax.evaluation.judged import run_splits, summary
     from lorajax.service.job import Opened
     from lorajax.service.training import train
     from lorajax.training.run_dir import write_json
@@ -54,7 +56,7 @@ def study(
             f"expected configurations of different names, found {', '.join(names)}",
             "name each file after its method",
         )
-    out.mkdir(parents=True, exist_ok=True)
+    (out / RESULTS).mkdir(parents=True, exist_ok=True)
     opened, seconds, controlled = Opened(), {}, False
     document: dict[str, Any] = {"runs": names, "seeds": seeds, "seconds": seconds}
     for number, (name, config) in enumerate(zip(names, configs, strict=True)):
@@ -73,6 +75,9 @@ def study(
         )
         seconds[name] = report.results["seconds"]
         write_json(out / STUDY, document)
+        values = summary(run_splits(out / name, seeds))
+        own_document = {"run": name, "seconds": seconds[name], "seeds": values}
+        write_json(out / RESULTS / f"{name}.json", own_document)
     on_progress(Progress("study", len(names), len(names), str(out)))
     return {"study": str(out), **document}
 

@@ -78,6 +78,21 @@ def test_its_methods_stand_side_by_side(world: dict[str, Any]) -> None:
     assert rows["random"]["triplet_accuracy"]["mean"] < 1.0
 
 
+def test_the_means_of_every_run_and_seed_are_kept(world: dict[str, Any]) -> None:
+    kept = {
+        name: json.loads((world["out"] / "results" / f"{name}.json").read_text())
+        for name in world["found"]["runs"]
+    }
+    rows = {row["method"]: row for row in evaluate(world["out"])["rows"]}
+    for name, document in kept.items():
+        assert len(document["seeds"]) == 2 and document["seconds"] > 0
+        own = [
+            seed["styles"]["encoder trained"]["map@10"] for seed in document["seeds"]
+        ]
+        assert sum(own) / 2 == pytest.approx(rows[name]["map@10"]["mean"], abs=1e-4)
+        assert set(document["seeds"][0]) == {"styles", "tags", "ranking"}
+
+
 def test_the_experiments_of_the_paper(world: dict[str, Any]) -> None:
     tags = evaluate(world["out"], 1)
     assert (tags["experiment"], tags["truth"]) == (1, "triplets by tags")
