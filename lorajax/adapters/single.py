@@ -12,9 +12,11 @@ from lorajax.adapters.checks import check_module, check_work, factor_shapes, fam
 from lorajax.adapters.families import FAMILIES, Family
 from lorajax.adapters.interface import FileUpdate
 from lorajax.adapters.matrices import Shapes, full_rank
+from lorajax.adapters.rows import cut
 from lorajax.adapters.scaling import PeftScaling, alpha_scale
 from lorajax.formats.header import TensorTable
 from lorajax.formats.safetensors_file import TensorFile
+from lorajax.naming.layers import Rows
 from lorajax.naming.resolve import Naming
 
 # Tensors of a file whose plan is kept: SDXL with all its layers has 2,958.
@@ -30,6 +32,7 @@ class Part:
       roles: role → raw key.
       shapes: role → shape, without alpha.
       ranks: the rank that alpha is divided by, then all others.
+      rows: which of the trainer's module are this one's; empty for all.
     """
 
     module: str
@@ -38,6 +41,7 @@ class Part:
     roles: Mapping[str, str]
     shapes: Shapes
     ranks: tuple[int, ...]
+    rows: Rows = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class SinglePlan:
         for part in self.parts:
             own = {role: arrays[key] for role, key in part.roles.items()}
             scale = _scale(own, part.ranks, self.scaling, part.raw_module)
-            updates[part.module] = part.family.build(own, scale)
+            updates[part.module] = cut(part.family.build(own, scale), part.rows)
         return updates
 
 
@@ -85,10 +89,10 @@ def plan_single(file: TensorFile, naming: Naming) -> SinglePlan:
 
 def _plan(table: TensorTable, naming: Naming) -> SinglePlan:
     parts = tuple(
-        _part(table, module, naming.raw_modules[module], roles)
-        for module, roles in naming.modules.items()
+        _part(table, module, naming, roles) for module, roles in naming.modules.items()
     )
-    check_work((part.family, part.shapes) for part in parts)
+    # Modules that are rows of a fused one share its tensors.
+    check_work({p.raw_module: (p.family, p.shapes) for p in parts}.values())
     ranks = {
         part.module: next(iter(part.ranks), 0) or full_rank(part.shapes)
         for part in parts
@@ -101,12 +105,14 @@ _kept_plan = lru_cache(maxsize=16)(_plan)
 
 
 def _part(
-    table: TensorTable, module: str, raw_module: str, roles: Mapping[str, str]
+    table: TensorTable, module: str, naming: Naming, roles: Mapping[str, str]
 ) -> Part:
     family = FAMILIES[family_of(module, roles)]
     shapes = factor_shapes(table, roles)
     check_module(table, module, roles, family, shapes)
-    return Part(module, raw_module, family, roles, shapes, family.ranks(shapes))
+    raw_module, rows = naming.raw_modules[module], naming.rows.get(module, ())
+    ranks = family.ranks(shapes)
+    return Part(module, raw_module, family, roles, shapes, ranks, rows)
 
 
 def _scale(

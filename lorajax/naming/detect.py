@@ -1,65 +1,69 @@
-"""Which base model a LoRA was made for: the one whose table agrees in name and shape.
+"""Which base model a LoRA was made for, and the canonical modules of its layers.
 
-Trust goes to the tensors first. What the file says about itself only decides between
-bases that agree equally well, and is contradicted aloud where the tensors differ.
+Base models with a table come first: the one whose names and shapes agree with most of
+the file. Then language models, by their structure; then whatever has blocks, by the
+structure of these. Where names and shapes fit several equally well, the file's own
+claim decides, then whether its blocks end where those of one base model do; if neither
+does, the file is ambiguous, and the candidates are listed.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lorajax.errors import NamingError
-from lorajax.naming.bases import BASE_MODELS, table_of
+from lorajax.naming.bases import TABLED, base_of
+from lorajax.naming.choice import choose
+from lorajax.naming.claims import claimed_bases, claimed_name
+from lorajax.naming.generic import generic_name, structure
+from lorajax.naming.language import Reading, read_as
+from lorajax.naming.language_families import FAMILIES
+from lorajax.naming.language_sizes import SIZES
+from lorajax.naming.layers import Base, Layer, Piece, count_blocks
 from lorajax.naming.shapes import Shape, agrees, described, dims_agree, sides
-from lorajax.naming.spellings import flat, spellings
-from lorajax.naming.strangers import refuse_foreign_blocks, unknown_base
-from lorajax.naming.table import Module
-from lorajax.naming.words import printable
+from lorajax.naming.spellings import Readings, layers_read, readings
+from lorajax.naming.strangers import foreign_blocks, unknown_base
 
-# Fields that name a base model, most trusted first, and their values.
-BASE_FIELDS = ("ss_base_model_version", "modelspec.architecture", "ss_base_model")
-_DECLARED = (
-    (r"lorajax-zoo-1", "lorajax-zoo-1"),
-    (r"sd_v1.*|sd_?1\.\d.*|stable-diffusion-v1.*|(.*/)?stable-diffusion-v1-.*", "sd1"),
-    (r"sd_v2.*|sd_?2\.\d.*|stable-diffusion-v2.*|(.*/)?stable-diffusion-2.*", "sd2"),
-    (r"sdxl.*|stable-diffusion-xl.*|(.*/)?stable-diffusion-xl-.*", "sdxl"),
-    (r"(.*/)?flux([._-]?1)?([._/-](?!2).*)?", "flux"),
-    (r"(.*/)?gpt2", "gpt2"),
-    (r"(.*/)?roberta-base", "roberta-base"),
-    (r"(.*/)?distilbert-base.*", "distilbert-base"),
-)
-# Models of the same names and widths as a known one, but with weights of their own.
-_LOOKALIKES = re.compile(
-    r"(?:.*/)?(?:distilgpt2|distilroberta|xlm-roberta|camembert"
-    r"|chroma|flux[._-]?2|hunyuan[._-]?video).*"
-)
+Modules = Mapping[str, Mapping[str, str]]
+Tensors = Mapping[str, Shape]
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A base model and why: `names` is raw module → canonical module."""
+    """A base model and why.
+
+    Attributes:
+      pieces: raw module → the canonical modules that its rows are.
+    """
 
     base_model: str
-    names: dict[str, str]
+    pieces: dict[str, tuple[Piece, ...]]
     evidence: str
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Candidate:
+    """How well a base model with a table fits.
+
+    Attributes:
+      layers: raw module → the layer of its name.
+      disagreeing: those of them whose shapes differ.
+      exact: how many are stored with as many axes as the layer has.
+    """
+
     base_model: str
-    names: dict[str, str]
+    layers: dict[str, Layer]
     disagreeing: tuple[str, ...]
     exact: int
 
     @property
     def score(self) -> tuple[int, int]:
-        return len(self.names) - len(self.disagreeing), self.exact
+        return len(self.layers) - len(self.disagreeing), self.exact
 
 
 def detect(
-    modules: Mapping[str, Mapping[str, str]],
-    tensors: Mapping[str, Shape],
+    modules: Modules,
+    tensors: Tensors,
     metadata: Mapping[str, str],
     peft_config: Mapping[str, object] | None,
 ) -> Detection:
@@ -70,138 +74,188 @@ def detect(
       tensors: raw key → shape.
 
     Raises:
-      NamingError: naming the base that the modules seem to belong to, or the bases
-        between which they do not decide.
+      NamingError: listing the base models between which they do not decide, or where
+        they do not fit the only one that has such names.
     """
-    said = declared_name(metadata, peft_config)
-    if _LOOKALIKES.fullmatch(said.lower()):
-        raise unknown_base([], said)
-    spelled = {raw: flat(raw) for raw in modules}
-    candidates = [_candidate(base, spelled, modules, tensors) for base in BASE_MODELS]
-    best = _choose([c for c in candidates if c.names], said)
-    if best is None or not best.score[0] or 2 * len(best.names) < len(modules):
-        raise _stranger(best, modules, tensors, said)
-    if best.disagreeing:
-        raise _mismatch(best, modules, tensors)
-    outside = [name for raw, name in spelled.items() if raw not in best.names]
-    refuse_foreign_blocks(outside, said)
-    return Detection(
-        best.base_model,
-        best.names,
-        _evidence(best, modules, tensors),
-        _contradiction(best.base_model, said),
+    said = claimed_name(metadata, peft_config)
+    found = (
+        _tabled(modules, tensors, said)
+        or _language(modules, tensors, said)
+        or _by_structure(modules, tensors, said)
     )
+    if found is None:
+        raise unknown_base(modules, said)
+    return found
 
 
-def declared_name(
-    metadata: Mapping[str, str], peft_config: Mapping[str, object] | None
-) -> str:
-    """What the file calls its base model, or nothing."""
-    named = (peft_config or {}).get("base_model_name_or_path")
-    if isinstance(named, str) and named:
-        return printable(named, 120)
-    for field in BASE_FIELDS:
-        if metadata.get(field):
-            return printable(metadata[field], 120)
-    return ""
-
-
-def _declared_base(said: str) -> str | None:
-    """The known base that a declared name means, if any."""
-    for pattern, base in _DECLARED:
-        if re.fullmatch(pattern, said.lower()):
-            return base
-    return None
-
-
-def _candidate(
-    base: str,
-    spelled: Mapping[str, str],
-    modules: Mapping[str, Mapping[str, str]],
-    tensors: Mapping[str, Shape],
-) -> _Candidate:
-    """How well a base fits; `spelled` is raw module → its flat name."""
-    known, place = spellings(base), table_of(base).positions
-    names = {raw: known[name] for raw, name in spelled.items() if name in known}
-    table = table_of(base).modules
-    exact, disagreeing = 0, []
-    for raw, name in names.items():
-        module: Module = table[place[name]]
-        if not agrees(module, modules[raw], tensors):
-            disagreeing.append(raw)
-        exact += dims_agree(module, modules[raw], tensors)
-    return _Candidate(base, names, tuple(disagreeing), exact)
-
-
-def _choose(candidates: list[_Candidate], said: str) -> _Candidate | None:
+def _tabled(modules: Modules, tensors: Tensors, said: str) -> Detection | None:
+    """A base model with a table; None where none has most of the modules."""
+    claimed = claimed_bases(said)
+    cuts = {raw: readings(raw) for raw in modules}
+    candidates = [
+        candidate
+        for base in map(base_of, TABLED)
+        if not base.declared_only or base.name in claimed
+        if (candidate := _candidate(base, cuts, modules, tensors)).layers
+    ]
     if not candidates:
         return None
     top = max(candidate.score for candidate in candidates)
-    best = [candidate for candidate in candidates if candidate.score == top]
-    if len(best) == 1 or not top[0]:
-        return best[0]
-    for candidate in best:
-        if candidate.base_model == _declared_base(said):
-            return candidate
-    raise NamingError(
-        "expected modules of one base model, found names and shapes that belong to "
-        + " and ".join(candidate.base_model for candidate in best),
-        "name the base in the metadata entry ss_base_model_version",
+    best = {c.base_model: c for c in candidates if c.score == top}
+    most = next(iter(best.values()))
+    outside = [raw for raw in modules if raw not in most.layers]
+    if 2 * len(most.layers) < len(modules) or foreign_blocks(outside):
+        return None
+    if most.disagreeing:
+        if _is_unet(most) or 2 * len(most.disagreeing) <= len(most.layers):
+            raise _mismatch(most, modules, tensors)
+        return None
+    spanning = {b: _spans(c) for b, c in best.items()}
+    base, why = choose(spanning, claimed)
+    chosen = best[base]
+    evidence = [f"{top[0]} of {len(modules)} modules agree in name and shape"]
+    if width := _context_width(chosen, modules, tensors):
+        evidence.append(f"cross-attention reads width {width}")
+    return Detection(
+        base,
+        {raw: layer.pieces for raw, layer in chosen.layers.items()},
+        ", ".join([*evidence, *why, *_variants(base_of(base).variants)]),
+        _contradiction(base, said),
     )
 
 
-def _evidence(
-    best: _Candidate,
-    modules: Mapping[str, Mapping[str, str]],
-    tensors: Mapping[str, Shape],
-) -> str:
-    count = f"{len(best.names)} of {len(modules)} modules agree in name and shape"
-    width = _context_width(best.names, modules, tensors)
-    return f"{count}, cross-attention reads width {width}" if width else count
+def _candidate(
+    base: Base, cuts: Mapping[str, Readings], modules: Modules, tensors: Tensors
+) -> _Candidate:
+    layers: dict[str, Layer] = {}
+    exact, disagreeing = 0, []
+    for raw, cut in cuts.items():
+        named = layers_read(base, cut)
+        if not named:
+            continue
+        roles = modules[raw]
+        fitting = [layer for layer in named if agrees(layer.shape, roles, tensors)]
+        layers[raw] = layer = (fitting or named)[0]
+        if not fitting:
+            disagreeing.append(raw)
+        exact += dims_agree(layer.shape, roles, tensors)
+    return _Candidate(base.name, layers, tuple(disagreeing), exact)
+
+
+def _spans(candidate: _Candidate) -> bool:
+    """Whether the blocks that are seen are all blocks that the base model has."""
+    layers = candidate.layers.values()
+    seen = count_blocks(piece.module for layer in layers for piece in layer.pieces)
+    every = base_of(candidate.base_model).blocks
+    return all(every[blocks] == count for blocks, count in seen.items())
 
 
 def _context_width(
-    names: Mapping[str, str],
-    modules: Mapping[str, Mapping[str, str]],
-    tensors: Mapping[str, Shape],
+    candidate: _Candidate, modules: Modules, tensors: Tensors
 ) -> int | None:
     """Width of the text features: the inputs of the first `attn2.to_k`."""
-    for raw, name in names.items():
-        if name.endswith("attn2.to_k") and (width := sides(modules[raw], tensors)[1]):
+    for raw, layer in candidate.layers.items():
+        if layer.pieces[0].module.endswith("attn2.to_k") and (
+            width := sides(modules[raw], tensors)[1]
+        ):
             return width
     return None
 
 
+def _language(modules: Modules, tensors: Tensors, said: str) -> Detection | None:
+    """A language model; None where less than half of the names are a family's."""
+    readings = [
+        reading
+        for family in FAMILIES.values()
+        if (reading := read_as(family, modules, tensors))
+        and 2 * len(reading.names) >= len(modules)
+        and not reading.disagreeing
+        and "h" in reading.widths
+    ]
+    most = max((len(reading.names) for reading in readings), default=0)
+    readings = [reading for reading in readings if len(reading.names) == most]
+    if not readings:
+        return None
+    claimed = claimed_bases(said)
+    sizes = {
+        size.name: (size, reading)
+        for reading in readings
+        for size in SIZES
+        if reading.fits(size) and (not size.declared_only or size.name in claimed)
+    }
+    seen = f"{most} of {len(modules)} modules agree in name and width"
+    if not sizes:
+        return _open_ended(readings, seen, said)
+    spanning = {name: r.spans(size) for name, (size, r) in sizes.items()}
+    base, why = choose(spanning, claimed)
+    size, reading = sizes[base]
+    evidence = ", ".join([seen, *why, *_variants(size.variants)])
+    return _named(base, reading, evidence, _contradiction(base, said))
+
+
+def _open_ended(readings: list[Reading], seen: str, said: str) -> Detection:
+    """A language model whose size is not listed."""
+    by_name = {reading.open_ended: reading for reading in readings}
+    families = {base: said.lower().find(base.split("-")[0]) >= 0 for base in by_name}
+    claimed = frozenset(base for base, named in families.items() if named)
+    base, why = choose(dict.fromkeys(by_name, False), claimed)
+    reading = by_name[base]
+    layers = max(reading.layers.values())
+    evidence = f"{seen}, {layers} layers of a size that is not listed"
+    warning = (
+        f"no known model has these widths: it is compared with all LoRAs of {base}, "
+        "whose feed-forward layers and number of layers may differ"
+    )
+    return _named(base, reading, ", ".join([evidence, *why]), (warning,))
+
+
+def _named(
+    base: str, reading: Reading, evidence: str, warnings: tuple[str, ...]
+) -> Detection:
+    pieces = {raw: (Piece(name, ()),) for raw, name in reading.names.items()}
+    return Detection(base, pieces, evidence, warnings)
+
+
+def _by_structure(modules: Modules, tensors: Tensors, said: str) -> Detection | None:
+    names = {raw: generic_name(raw) for raw in modules}
+    base = structure(names, modules, tensors)
+    if base is None:
+        return None
+    claim = f", which the file calls {said!r}" if said else ""
+    warning = (
+        f"its base model{claim} has no table of modules: it is compared only with "
+        "LoRAs whose blocks have the same names, number and width"
+    )
+    return Detection(
+        base,
+        {raw: (Piece(name, ()),) for raw, name in names.items()},
+        f"{len(modules)} modules, named by their own blocks",
+        (warning,),
+    )
+
+
+def _variants(variants: str) -> list[str]:
+    return [f"unknown variant ({variants})"] if variants else []
+
+
 def _contradiction(base: str, said: str) -> tuple[str, ...]:
-    declared = _declared_base(said)
-    if declared in (None, base):
+    claimed = claimed_bases(said)
+    if not claimed or base in claimed:
         return ()
     return (f"the file calls its base {said!r}, its tensors belong to {base}",)
 
 
-def _stranger(
-    best: _Candidate | None,
-    modules: Mapping[str, Mapping[str, str]],
-    tensors: Mapping[str, Shape],
-    said: str,
-) -> NamingError:
-    """No table fits: name the base by its modules, or by the width that is unknown."""
-    if best is not None and len(best.disagreeing) * 2 > len(modules):
-        return _mismatch(best, modules, tensors)
-    return unknown_base([flat(raw) for raw in modules], said)
+def _is_unet(candidate: _Candidate) -> bool:
+    """A U-Net of other widths is a variant of a known one, not a base of its own."""
+    layer = next(iter(candidate.layers.values()))
+    return layer.pieces[0].module.startswith("unet.")
 
 
-def _mismatch(
-    best: _Candidate,
-    modules: Mapping[str, Mapping[str, str]],
-    tensors: Mapping[str, Shape],
-) -> NamingError:
-    table = table_of(best.base_model)
+def _mismatch(best: _Candidate, modules: Modules, tensors: Tensors) -> NamingError:
     raw = best.disagreeing[0]
-    expected = table.modules[table.positions[best.names[raw]]].shape
     return NamingError(
         f"{len(best.disagreeing)} of {len(modules)} modules do not fit "
-        f"{best.base_model}: expected {list(expected)} for {raw[:120]!r}, "
-        f"found {described(modules[raw], tensors)}",
+        f"{best.base_model}: expected {list(best.layers[raw].shape)} for "
+        f"{raw[:120]!r}, found {described(modules[raw], tensors)}",
         "the base model may be a variant of other widths, which is not supported yet",
     )

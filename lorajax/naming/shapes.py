@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from math import prod
 
-from lorajax.naming.table import Module
-
 Shape = tuple[int, ...]
 Sides = tuple[int | None, int | None]
 
@@ -14,7 +12,7 @@ _TELLING = ("down", "weight", "hada_t1", "lokr_t2", "lokr_w2")
 
 
 def agrees(
-    module: Module, roles: Mapping[str, str], tensors: Mapping[str, Shape]
+    shape: Shape, roles: Mapping[str, str], tensors: Mapping[str, Shape]
 ) -> bool:
     """Whether the factors have the weight's outputs and inputs.
 
@@ -22,7 +20,7 @@ def agrees(
     convolutions: the numbers are the same.
     """
     out, in_ = sides(roles, tensors)
-    return out in (None, module.shape[0]) and in_ in (None, prod(module.shape[1:]))
+    return out in (None, shape[0]) and in_ in (None, prod(shape[1:]))
 
 
 def described(roles: Mapping[str, str], tensors: Mapping[str, Shape]) -> str:
@@ -32,11 +30,11 @@ def described(roles: Mapping[str, str], tensors: Mapping[str, Shape]) -> str:
 
 
 def dims_agree(
-    module: Module, roles: Mapping[str, str], tensors: Mapping[str, Shape]
+    shape: Shape, roles: Mapping[str, str], tensors: Mapping[str, Shape]
 ) -> bool:
     """Whether linear is stored as linear and a convolution as a convolution."""
     telling = next((roles[role] for role in _TELLING if role in roles), None)
-    return telling is not None and len(tensors[telling]) == len(module.shape)
+    return telling is not None and len(tensors[telling]) == len(shape)
 
 
 def sides(roles: Mapping[str, str], tensors: Mapping[str, Shape]) -> Sides:

@@ -3,7 +3,10 @@
 import pytest
 
 from lorajax.naming import table_of
-from lorajax.naming.spellings import flat, sgm_name, spellings
+from lorajax.naming.bases import TABLED, base_of
+from lorajax.naming.layers import flat
+from lorajax.naming.sgm import sgm_name
+from lorajax.naming.spellings import layers_named, readings, spellings
 from lorajax.naming.stable_diffusion import SD1_UNET, SDXL_UNET
 
 # From kohya's own table for SDXL, and from the LDM layout of SD 1.
@@ -62,5 +65,16 @@ def test_text_encoders_are_numbered_for_sdxl_only():
     assert f"lora_te1_{layer}" not in spellings("sd1")
 
 
-def test_the_bare_language_model_is_known_too():
-    assert spellings("gpt2")["h_0_attn_c_attn"] == "transformer.h.0.attn.c_attn"
+@pytest.mark.parametrize("base", TABLED)
+def test_every_name_has_one_reading(base: str):
+    """No prefix makes two modules of one name, and none is lost behind another."""
+    places = base_of(base).places
+    for prefix, named in places.items():
+        for name, layers in list(named.items())[::7]:
+            assert layers_named(base, prefix + name) == layers
+            meant = [
+                places[p][rest]
+                for p, rest in readings(prefix + name)
+                if rest in places.get(p, {})
+            ]
+            assert all(found == layers for found in meant), prefix + name

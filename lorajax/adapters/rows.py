@@ -1,0 +1,72 @@
+"""Canonical modules as rows of a trainer's fused or reordered module."""
+
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+from jaxtyping import Float
+
+from lorajax.adapters.interface import FileUpdate, Update
+from lorajax.adapters.low_rank import LowRankUpdate
+from lorajax.naming.layers import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class StackedUpdate:
+    """Updates of the same inputs, one above the other."""
+
+    parts: tuple[Update, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return sum(part.shape[0] for part in self.parts), self.parts[0].shape[1]
+
+    def matmul(self, x: Float[np.ndarray, "in_ k"]) -> Float[np.ndarray, "out k"]:
+        return np.concatenate([part.matmul(x) for part in self.parts])
+
+    def rmatmul(self, x: Float[np.ndarray, "out k"]) -> Float[np.ndarray, "in_ k"]:
+        spans = zip(self.parts, self._spans(), strict=True)
+        products = [part.rmatmul(x[start:stop]) for part, (start, stop) in spans]
+        return np.sum(products, axis=0)
+
+    def rows(self, start: int, stop: int) -> Update:
+        found = [
+            part.rows(max(start - first, 0), min(stop, last) - first)
+            for part, (first, last) in zip(self.parts, self._spans(), strict=True)
+            if start < last and stop > first
+        ]
+        return found[0] if len(found) == 1 else StackedUpdate(tuple(found))
+
+    def squared_norm(self) -> float:
+        return sum(part.squared_norm() for part in self.parts)
+
+    def factors(self) -> None:
+        """Parts may have factors of different ranks: none of the whole is smaller."""
+        return None
+
+    def dense(self) -> Float[np.ndarray, "out in_"]:
+        return np.concatenate([part.dense() for part in self.parts])
+
+    def is_zero(self) -> bool:
+        return self.squared_norm() == 0.0
+
+    def _spans(self) -> list[tuple[int, int]]:
+        ends = accumulate((part.shape[0] for part in self.parts), initial=0)
+        return list(pairwise(ends))
+
+
+def cut(update: FileUpdate, rows: Rows) -> FileUpdate:
+    """The rows that a canonical module is made of; all where none are named.
+
+    Args:
+      rows: spans [start, stop), in the order of the module's own rows.
+    """
+    if not rows:
+        return update
+    if isinstance(update, LowRankUpdate):
+        if len(rows) == 1:
+            return update.rows(*rows[0])
+        up = np.concatenate([update.stored_up[slice(*span)] for span in rows])
+        return LowRankUpdate(up, update.stored_down, update.scale)
+    parts = tuple(update.rows(*span) for span in rows)
+    return StackedUpdate(parts)

@@ -1,0 +1,41 @@
+"""One of several base models that fit a file equally well, or none."""
+
+from collections.abc import Mapping
+
+from lorajax.errors import NamingError
+
+
+def choose(
+    fitting: Mapping[str, bool], claimed: frozenset[str]
+) -> tuple[str, tuple[str, ...]]:
+    """The base model, and what decided, in words.
+
+    Args:
+      fitting: base model → whether the blocks that the file shows are all that it has.
+      claimed: what the file's own claim may mean.
+
+    Raises:
+      NamingError: listing those between which nothing decides.
+    """
+    if len(fitting) == 1:
+        return next(iter(fitting)), ()
+    spanning = [base for base, spans in fitting.items() if spans]
+    meant = [base for base in fitting if base in claimed]
+    if len(both := [base for base in meant if base in spanning] or meant) == 1:
+        return both[0], (
+            f"the file's own word decides against {_others(fitting, both)}",
+        )
+    if len(spanning) == 1 and not meant:
+        return spanning[0], (
+            f"its blocks end where those of {spanning[0]} do, unlike those of "
+            f"{_others(fitting, spanning)}",
+        )
+    raise NamingError(
+        "expected modules of one base model, found names and shapes that belong to "
+        + " and ".join(both or spanning or fitting),
+        "name the base in the metadata entry ss_base_model_version",
+    )
+
+
+def _others(fitting: Mapping[str, bool], chosen: list[str]) -> str:
+    return ", ".join(base for base in fitting if base not in chosen)
