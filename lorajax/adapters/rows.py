@@ -35,14 +35,18 @@ class StackedUpdate:
             for part, (first, last) in zip(self.parts, self._spans(), strict=True)
             if start < last and stop > first
         ]
+        if not found:
+            return self.parts[0].rows(0, 0)
         return found[0] if len(found) == 1 else StackedUpdate(tuple(found))
 
     def squared_norm(self) -> float:
         return sum(part.squared_norm() for part in self.parts)
 
-    def factors(self) -> None:
-        """Parts may have factors of different ranks: none of the whole is smaller."""
-        return None
+    def factors(
+        self,
+    ) -> tuple[Float[np.ndarray, "out rank"], Float[np.ndarray, "rank in_"]] | None:
+        """Those of the only part: of several, the ranks would add up."""
+        return self.parts[0].factors() if len(self.parts) == 1 else None
 
     def dense(self) -> Float[np.ndarray, "out in_"]:
         return np.concatenate([part.dense() for part in self.parts])

@@ -5,14 +5,14 @@ them equally well, and is contradicted aloud where they differ.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from lorajax.naming.language_sizes import SIZES
 from lorajax.naming.words import printable
 
 # Fields that name a base model, most trusted first.
-BASE_FIELDS = ("ss_base_model_version", "modelspec.architecture", "ss_base_model")
+BASE_FIELDS = ("ss_base_model_version", "ss_base_model", "modelspec.architecture")
 # In lower case; an organisation's name may stand in front.
 _PICTURES = (
     (r"lorajax-zoo-1", ("lorajax-zoo-1",)),
@@ -37,17 +37,26 @@ _PICTURES = (
 )  # fmt: skip
 
 
-def claimed_name(
+def claims_of(
     metadata: Mapping[str, str], peft_config: Mapping[str, object] | None
-) -> str:
-    """What the file calls its base model, or nothing."""
+) -> tuple[str, ...]:
+    """All that the file calls its base model, most trusted first."""
     named = (peft_config or {}).get("base_model_name_or_path")
-    if isinstance(named, str) and named:
-        return printable(named, 120)
-    for field in BASE_FIELDS:
-        if metadata.get(field):
-            return printable(metadata[field], 120)
-    return ""
+    words = [named if isinstance(named, str) else ""]
+    words += [metadata.get(field, "") for field in BASE_FIELDS]
+    return tuple(dict.fromkeys(printable(word, 120) for word in words if word))
+
+
+def first_known(claims: Iterable[str]) -> tuple[str, frozenset[str]]:
+    """The most trusted claim that means a known base model, and those it may mean.
+
+    >>> first_known(["my-model", "sdxl_base_v1-0"])
+    ('sdxl_base_v1-0', frozenset({'sdxl'}))
+    """
+    for claim in claims:
+        if bases := claimed_bases(claim):
+            return claim, bases
+    return "", frozenset()
 
 
 @lru_cache(maxsize=1024)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lorajax.errors import NamingError
 from lorajax.naming.bases import TABLED, base_of
 from lorajax.naming.choice import choose
-from lorajax.naming.claims import claimed_bases, claimed_name
+from lorajax.naming.claims import claimed_bases, claims_of, first_known
 from lorajax.naming.generic import generic_name, structure
 from lorajax.naming.language import Reading, read_as
 from lorajax.naming.language_families import FAMILIES
@@ -25,6 +25,7 @@ from lorajax.naming.strangers import foreign_blocks, unknown_base
 
 Modules = Mapping[str, Mapping[str, str]]
 Tensors = Mapping[str, Shape]
+Claims = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -77,20 +78,20 @@ def detect(
       NamingError: listing the base models between which they do not decide, or where
         they do not fit the only one that has such names.
     """
-    said = claimed_name(metadata, peft_config)
+    claims = claims_of(metadata, peft_config)
     found = (
-        _tabled(modules, tensors, said)
-        or _language(modules, tensors, said)
-        or _by_structure(modules, tensors, said)
+        _tabled(modules, tensors, claims)
+        or _language(modules, tensors, claims)
+        or _by_structure(modules, tensors, claims)
     )
     if found is None:
-        raise unknown_base(modules, said)
+        raise unknown_base(modules, next(iter(claims), ""))
     return found
 
 
-def _tabled(modules: Modules, tensors: Tensors, said: str) -> Detection | None:
+def _tabled(modules: Modules, tensors: Tensors, claims: Claims) -> Detection | None:
     """A base model with a table; None where none has most of the modules."""
-    claimed = claimed_bases(said)
+    said, claimed = first_known(claims)
     cuts = {raw: readings(raw) for raw in modules}
     candidates = [
         candidate
@@ -113,14 +114,15 @@ def _tabled(modules: Modules, tensors: Tensors, said: str) -> Detection | None:
     spanning = {b: _spans(c) for b, c in best.items()}
     base, why = choose(spanning, claimed)
     chosen = best[base]
+    told = said if base in claimed else ""
     evidence = [f"{top[0]} of {len(modules)} modules agree in name and shape"]
     if width := _context_width(chosen, modules, tensors):
         evidence.append(f"cross-attention reads width {width}")
     return Detection(
         base,
         {raw: layer.pieces for raw, layer in chosen.layers.items()},
-        ", ".join([*evidence, *why, *_variants(base_of(base).variants)]),
-        _contradiction(base, said),
+        ", ".join([*evidence, *why, *_variants(base_of(base).variants, told)]),
+        _contradictions(base, claims),
     )
 
 
@@ -162,7 +164,7 @@ def _context_width(
     return None
 
 
-def _language(modules: Modules, tensors: Tensors, said: str) -> Detection | None:
+def _language(modules: Modules, tensors: Tensors, claims: Claims) -> Detection | None:
     """A language model; None where less than half of the names are a family's."""
     readings = [
         reading
@@ -176,7 +178,7 @@ def _language(modules: Modules, tensors: Tensors, said: str) -> Detection | None
     readings = [reading for reading in readings if len(reading.names) == most]
     if not readings:
         return None
-    claimed = claimed_bases(said)
+    said, claimed = first_known(claims)
     sizes = {
         size.name: (size, reading)
         for reading in readings
@@ -185,19 +187,20 @@ def _language(modules: Modules, tensors: Tensors, said: str) -> Detection | None
     }
     seen = f"{most} of {len(modules)} modules agree in name and width"
     if not sizes:
-        return _open_ended(readings, seen, said)
+        return _open_ended(readings, seen, claims)
     spanning = {name: r.spans(size) for name, (size, r) in sizes.items()}
     base, why = choose(spanning, claimed)
     size, reading = sizes[base]
-    evidence = ", ".join([seen, *why, *_variants(size.variants)])
-    return _named(base, reading, evidence, _contradiction(base, said))
+    told = said if base in claimed else ""
+    evidence = ", ".join([seen, *why, *_variants(size.variants, told)])
+    return _named(base, reading, evidence, _contradictions(base, claims))
 
 
-def _open_ended(readings: list[Reading], seen: str, said: str) -> Detection:
+def _open_ended(readings: list[Reading], seen: str, claims: Claims) -> Detection:
     """A language model whose size is not listed."""
     by_name = {reading.open_ended: reading for reading in readings}
-    families = {base: said.lower().find(base.split("-")[0]) >= 0 for base in by_name}
-    claimed = frozenset(base for base, named in families.items() if named)
+    said = " ".join(claims).lower()
+    claimed = frozenset(b for b, r in by_name.items() if r.family.name in said)
     base, why = choose(dict.fromkeys(by_name, False), claimed)
     reading = by_name[base]
     layers = max(reading.layers.values())
@@ -216,12 +219,14 @@ def _named(
     return Detection(base, pieces, evidence, warnings)
 
 
-def _by_structure(modules: Modules, tensors: Tensors, said: str) -> Detection | None:
+def _by_structure(
+    modules: Modules, tensors: Tensors, claims: Claims
+) -> Detection | None:
     names = {raw: generic_name(raw) for raw in modules}
     base = structure(names, modules, tensors)
     if base is None:
         return None
-    claim = f", which the file calls {said!r}" if said else ""
+    claim = f", which the file calls {claims[0]!r}," if claims else ""
     warning = (
         f"its base model{claim} has no table of modules: it is compared only with "
         "LoRAs whose blocks have the same names, number and width"
@@ -234,15 +239,21 @@ def _by_structure(modules: Modules, tensors: Tensors, said: str) -> Detection | 
     )
 
 
-def _variants(variants: str) -> list[str]:
-    return [f"unknown variant ({variants})"] if variants else []
+def _variants(variants: str, told: str) -> list[str]:
+    if not variants:
+        return []
+    return [
+        f"unknown variant ({variants})"
+        + (f", called {told!r} by the file" * bool(told))
+    ]
 
 
-def _contradiction(base: str, said: str) -> tuple[str, ...]:
-    claimed = claimed_bases(said)
-    if not claimed or base in claimed:
-        return ()
-    return (f"the file calls its base {said!r}, its tensors belong to {base}",)
+def _contradictions(base: str, claims: Claims) -> tuple[str, ...]:
+    return tuple(
+        f"the file calls its base {claim!r}, its tensors belong to {base}"
+        for claim in claims
+        if (meant := claimed_bases(claim)) and base not in meant
+    )
 
 
 def _is_unet(candidate: _Candidate) -> bool:

@@ -70,6 +70,7 @@ def _row(dialect: str, pattern: str, module: str = r"\g<module>") -> Row:
 
 ROWS = (
     _row("kohya", _KOHYA + r"\.(?P<role>lora_up|lora_down)\.weight"),
+    _row("kohya", _KOHYA + r"\.lora_(?P<role>A|B)(?:\.weight)?"),
     _row("kohya", _KOHYA + r"\.(?P<role>alpha)"),
     _row("kohya", _KOHYA + _LYCORIS),
     _row("peft", _PEFT + _PAIR),

@@ -22,10 +22,12 @@ from lorajax.naming.layers import Shape, flat
 from lorajax.naming.shapes import sides
 
 _MAIN = re.compile(
-    r"(?:lora_unet|lora_transformer|lycoris)_+"
-    r"|(?:transformer|diffusion_model|model\.diffusion_model|unet)\."
+    r"(?:lora_unet|lora_prior_unet|lora_transformer|lycoris)_+"
+    r"|(?:transformer|diffusion_model|model\.diffusion_model|unet|prior)\."
 )
-_TEXT = re.compile(r"lora_te_?(?P<kohya>\d?)_|text_encoder(?:_(?P<dotted>\d))?\.")
+_TEXT = re.compile(
+    r"lora_(?:prior_)?te(?P<kohya>\d?)_|text_encoder(?:_(?P<dotted>\d))?\."
+)
 _BLOCK = re.compile(r"(?P<blocks>[^.].*?)\.(?P<number>\d{1,5})\..+")
 _SPEAKABLE = re.compile(r"\w[\w.]{0,59}", re.ASCII)
 _NAME = re.compile(r"generic-[\w.]{1,60}-\d{1,5}x\d{1,9}", re.ASCII)
