@@ -21,21 +21,28 @@ def choose(
         return next(iter(fitting)), ()
     spanning = [base for base, spans in fitting.items() if spans]
     meant = [base for base in fitting if base in claimed]
-    if len(both := [base for base in meant if base in spanning] or meant) == 1:
-        return both[0], (
-            f"the file's own word decides against {_others(fitting, both)}",
-        )
+    best = [base for base in meant if base in spanning] or meant
+    if len(best) == 1:
+        word = f"the file's own word decides against {_others(fitting, best)}"
+        if spanning and best[0] not in spanning:
+            word += f", although {_ends(spanning, fitting)}"
+        return best[0], (word,)
     if len(spanning) == 1 and not meant:
-        return spanning[0], (
-            f"its blocks end where those of {spanning[0]} do, unlike those of "
-            f"{_others(fitting, spanning)}",
-        )
+        return spanning[0], (_ends(spanning, fitting),)
     raise NamingError(
         "expected modules of one base model, found names and shapes that belong to "
-        + " and ".join(both or spanning or fitting),
-        "name the base in the metadata entry ss_base_model_version",
+        + " and ".join(best or spanning or fitting),
+        "name the base in the metadata entry ss_base_model_version, or for PEFT in "
+        "adapter_config.json as base_model_name_or_path",
     )
 
 
 def _others(fitting: Mapping[str, bool], chosen: list[str]) -> str:
     return ", ".join(base for base in fitting if base not in chosen)
+
+
+def _ends(spanning: list[str], fitting: Mapping[str, bool]) -> str:
+    return (
+        f"its blocks end where those of {', '.join(spanning)} do, unlike those of "
+        f"{_others(fitting, spanning)}"
+    )

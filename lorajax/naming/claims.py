@@ -13,15 +13,17 @@ from lorajax.naming.words import printable
 
 # Fields that name a base model, most trusted first.
 BASE_FIELDS = ("ss_base_model_version", "ss_base_model", "modelspec.architecture")
+_SD3 = ("sd3-medium", "sd3.5-medium", "sd3.5-large")
 # In lower case; an organisation's name may stand in front.
 _PICTURES = (
     (r"lorajax-zoo-1", ("lorajax-zoo-1",)),
     (r"sd_v1.*|sd_?1\.\d.*|stable-diffusion-v1.*", ("sd1",)),
     (r"sd_v2.*|sd_?2\.\d.*|stable-diffusion-(?:v2|2).*", ("sd2",)),
     (r"sdxl.*|stable-diffusion-xl.*|pony.*|illustrious.*|noobai.*", ("sdxl",)),
-    (r"(?:sd3|stable-diffusion-3)(?:[-_]m.*)?", ("sd3-medium",)),
-    (r"(?:sd|stable-diffusion-)3\.5[-_]m.*", ("sd3.5-medium",)),
-    (r"(?:sd|stable-diffusion-)3\.5[-_]l.*", ("sd3.5-large",)),
+    (r"(?:sd|stable-diffusion-)_?3[-_]m.*", ("sd3-medium",)),
+    (r"(?:sd|stable-diffusion-)_?3[._-]5[-_]m.*", ("sd3.5-medium",)),
+    (r"(?:sd|stable-diffusion-)_?3[._-]5[-_]l.*", ("sd3.5-large",)),
+    (r"(?:sd|stable-diffusion-)_?3(?:/.*)?", _SD3),
     (r"chroma.*", ("chroma",)),
     (r"flux([._-]?1)?([._/-](?!2).*)?", ("flux",)),
     (r"flux[._-]?2[._-]dev.*", ("flux2-dev",)),

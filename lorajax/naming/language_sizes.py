@@ -146,7 +146,7 @@ def _sizes() -> Iterator[Size]:
     plain: dict[str, Size] = {}
     for family, rows in _PLAIN.items():
         for name, layers, h, f in rows:
-            said = rf"(?:.*/)?{name}(?:-.*|\.en)?"
+            said = rf"(?:.*/)?{name}(?:-(?!(?:medium|large|xl)$).*|\.en)?"
             plain[name] = Size(name, family, layers, {"h": h, "f": f}, said)
     yield from plain.values()
     for name, twin in _TWINS.items():

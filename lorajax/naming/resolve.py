@@ -8,7 +8,8 @@ from types import MappingProxyType
 from lorajax.errors import NamingError
 from lorajax.naming.bases import BASE_MODELS, TABLED, table_of
 from lorajax.naming.declared import Facts, Words, config_read, metadata_read
-from lorajax.naming.detect import Detection, detect
+from lorajax.naming.detect import detect
+from lorajax.naming.detection import Detection
 from lorajax.naming.dialects import SortedKeys, sort_keys
 from lorajax.naming.families import families_of, refuse_families, refuse_peft_type
 from lorajax.naming.indexed import name_indexed
