@@ -81,12 +81,6 @@ def base_of(base_model: str) -> Base:
 
 
 @cache
-def every_prefix() -> tuple[str, ...]:
-    """What any trainer writes in front of any component's names."""
-    return tuple(sorted({prefix for name in TABLED for prefix in base_of(name).places}))
-
-
-@cache
 def table_of(base_model: str) -> ModuleTable:
     """The modules of a base model, in the order that gives them their positions.
 

@@ -55,7 +55,7 @@ class Layer:
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Component:
     """A part of a base model with weights of its own: a transformer, a text encoder.
 
@@ -68,6 +68,23 @@ class Component:
     name: str
     layers: tuple[Layer, ...]
     prefixes: tuple[str, ...]
+
+    @cached_property
+    def by_name(self) -> dict[str, tuple[Layer, ...]]:
+        """Flat name → the layers of that name, whose pieces have whole names here.
+
+        There are several where a known variant has other widths, as an input that takes
+        a control picture as well.
+        """
+        found: dict[str, tuple[Layer, ...]] = {}
+        for layer in self.layers:
+            pieces = tuple(
+                Piece(f"{self.name}.{p.module}", *p[1:]) for p in layer.pieces
+            )
+            named = Layer(layer.names, layer.shape, pieces)
+            for name in map(flat, layer.names):
+                found[name] = (*found.get(name, ()), named)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +107,7 @@ class Base:
     def table(self) -> ModuleTable:
         """Every canonical module once."""
         shapes = {
-            f"{component.name}.{piece.module}" if component.name else piece.module: (
-                piece.shape
-            )
+            f"{component.name}.{piece.module}": piece.shape
             for component in self.components
             for layer in component.layers
             for piece in layer.pieces
@@ -103,31 +118,6 @@ class Base:
     def blocks(self) -> dict[str, int]:
         """Each list of blocks, as `transformer.blocks` → how many there are."""
         return count_blocks(module.name for module in self.table.modules)
-
-    @cached_property
-    def places(self) -> dict[str, dict[str, tuple[Layer, ...]]]:
-        """Prefix → flat name behind it → the layers of that name.
-
-        There are several where a known variant has other widths (an input that takes a
-        control picture as well). Their pieces have canonical names with the component.
-        """
-        found: dict[str, dict[str, tuple[Layer, ...]]] = {}
-        for component in self.components:
-            named = _by_name(component)
-            for prefix in component.prefixes:
-                found.setdefault(prefix, {}).update(named)
-        return found
-
-
-def _by_name(component: Component) -> dict[str, tuple[Layer, ...]]:
-    start = f"{component.name}." if component.name else ""
-    found: dict[str, tuple[Layer, ...]] = {}
-    for layer in component.layers:
-        pieces = tuple(Piece(f"{start}{p.module}", *p[1:]) for p in layer.pieces)
-        named = Layer(layer.names, layer.shape, pieces)
-        for name in layer.names:
-            found[flat(name)] = (*found.get(flat(name), ()), named)
-    return found
 
 
 def count_blocks(names: Iterable[str]) -> dict[str, int]:

@@ -19,7 +19,12 @@ def agrees(
     A convolution's factors may be stored flat, and a linear layer's as 1x1
     convolutions: the numbers are the same.
     """
-    out, in_ = sides(roles, tensors)
+    return fits(shape, sides(roles, tensors))
+
+
+def fits(shape: Shape, seen: Sides) -> bool:
+    """Whether a weight has the sides that are known of its factors."""
+    out, in_ = seen
     return out in (None, shape[0]) and in_ in (None, prod(shape[1:]))
 
 

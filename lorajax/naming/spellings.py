@@ -6,49 +6,65 @@ raw names are looked up behind each prefix that they may begin with. Dots count 
 underscores on both sides.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
-from lorajax.naming.bases import base_of, every_prefix
-from lorajax.naming.layers import Base, Layer, flat
+from lorajax.naming.bases import TABLED, base_of
+from lorajax.naming.layers import Layer, flat
 
-Readings = tuple[tuple[str, str], ...]
+Named = tuple[Layer, ...]
+
+
+class _Place(NamedTuple):
+    """Layers of one name in a base model, and what may stand in front of it."""
+
+    base_model: str
+    prefixes: frozenset[str]
+    layers: Named
 
 
 @lru_cache(maxsize=16_384)
-def readings(raw: str) -> Readings:
-    """Every way to cut a raw name into a known prefix and what is behind it.
+def layers_anywhere(raw: str) -> dict[str, Named]:
+    """Base model → the layers of this name: one, or one per width.
 
-    >>> readings("transformer.blocks.0")
-    (('', 'transformer_blocks_0'), ('transformer_', 'blocks_0'))
+    Cached, because all files of one trainer share their names.
+
+    >>> sorted(layers_anywhere("lora_unet_blocks_0_ffn_0"))
+    ['wan-1.3b', 'wan-14b', 'wan-5b']
     """
-    name = flat(raw)
-    return tuple(
-        (prefix, name[len(prefix) :])
-        for prefix in every_prefix()
+    name, places = flat(raw), _places()
+    return {
+        place.base_model: place.layers
+        for prefix in _prefixes()
         if name.startswith(prefix)
+        for place in places.get(name[len(prefix) :], ())
+        if prefix in place.prefixes
+    }
+
+
+def layers_named(base_model: str, raw: str) -> Named:
+    """The layers of one base model that have this name."""
+    return layers_anywhere(raw).get(base_model, ())
+
+
+@cache
+def _prefixes() -> frozenset[str]:
+    return frozenset(
+        prefix
+        for base in map(base_of, TABLED)
+        for component in base.components
+        for prefix in component.prefixes
     )
 
 
-def layers_named(base_model: str, raw: str) -> tuple[Layer, ...]:
-    """The layers of a base model that have this name; none, one, or one per width."""
-    return layers_read(base_of(base_model), readings(raw))
-
-
-def layers_read(base: Base, cuts: Readings) -> tuple[Layer, ...]:
-    """The same of a name that was cut before."""
-    places = base.places
-    for prefix, rest in cuts:
-        if (named := places.get(prefix)) and (found := named.get(rest)):
-            return found
-    return ()
-
-
-def spellings(base_model: str) -> dict[str, str]:
-    """Flat raw name → canonical name, for all layers that are one whole module."""
-    return {
-        f"{prefix}{name}": layer.pieces[0].module
-        for prefix, named in base_of(base_model).places.items()
-        for name, layers in named.items()
-        for layer in layers
-        if len(layer.pieces) == 1 and not layer.pieces[0].rows
-    }
+@cache
+def _places() -> dict[str, tuple[_Place, ...]]:
+    """Flat name without what stands in front → all layers of that name."""
+    found: dict[str, tuple[_Place, ...]] = {}
+    for base in map(base_of, TABLED):
+        for component in base.components:
+            prefixes = frozenset(component.prefixes)
+            for name, layers in component.by_name.items():
+                place = _Place(base.name, prefixes, layers)
+                found[name] = (*found.get(name, ()), place)
+    return found

@@ -15,9 +15,9 @@ from lorajax.naming.detection import (
     contradictions,
     variant_words,
 )
-from lorajax.naming.layers import Base, Layer, count_blocks
-from lorajax.naming.shapes import agrees, described, dims_agree, sides
-from lorajax.naming.spellings import Readings, layers_read, readings
+from lorajax.naming.layers import Layer, count_blocks
+from lorajax.naming.shapes import Sides, described, dims_agree, fits, sides
+from lorajax.naming.spellings import Named, layers_anywhere
 from lorajax.naming.strangers import foreign_blocks
 
 
@@ -37,8 +37,9 @@ class _Candidate:
     exact: int
 
     @property
-    def score(self) -> tuple[int, int]:
-        return len(self.layers) - len(self.disagreeing), self.exact
+    def score(self) -> tuple[int, int, int]:
+        wrong = len(self.disagreeing)
+        return len(self.layers) - wrong, self.exact, -wrong
 
 
 def detect_tabled(
@@ -51,12 +52,15 @@ def detect_tabled(
         part of the modules has other widths than the only base model of such names.
     """
     said, claimed = first_known(claims)
-    cuts = {raw: readings(raw) for raw in modules}
+    named: dict[str, dict[str, Named]] = {base: {} for base in TABLED}
+    for raw in modules:
+        for base, layers in layers_anywhere(raw).items():
+            named[base][raw] = layers
+    seen = {raw: sides(roles, tensors) for raw, roles in modules.items()}
     candidates = [
-        candidate
-        for base in map(base_of, TABLED)
-        if not base.declared_only or base.name in claimed
-        if (candidate := _candidate(base, cuts, modules, tensors)).layers
+        _candidate(base, layers, seen, modules, tensors)
+        for base, layers in named.items()
+        if layers and (base in claimed or not base_of(base).declared_only)
     ]
     if not candidates:
         return None
@@ -70,12 +74,12 @@ def detect_tabled(
         if _is_unet(most) or 2 * len(most.disagreeing) <= len(most.layers):
             raise _mismatch(most, modules, tensors)
         return None
-    spanning = {b: _spans(c) for b, c in best.items()}
+    spanning = {b: len(best) > 1 and _spans(c) for b, c in best.items()}
     base, why = choose(spanning, claimed)
     chosen = best[base]
     told = said if base in claimed else ""
     evidence = [f"{top[0]} of {len(modules)} modules agree in name and shape"]
-    if width := _context_width(chosen, modules, tensors):
+    if width := _context_width(chosen, seen):
         evidence.append(f"cross-attention reads width {width}")
     return Detection(
         base,
@@ -86,21 +90,21 @@ def detect_tabled(
 
 
 def _candidate(
-    base: Base, cuts: Mapping[str, Readings], modules: Modules, tensors: Tensors
+    base: str,
+    named: Mapping[str, Named],
+    seen: Mapping[str, Sides],
+    modules: Modules,
+    tensors: Tensors,
 ) -> _Candidate:
     layers: dict[str, Layer] = {}
     exact, disagreeing = 0, []
-    for raw, cut in cuts.items():
-        named = layers_read(base, cut)
-        if not named:
-            continue
-        roles = modules[raw]
-        fitting = [layer for layer in named if agrees(layer.shape, roles, tensors)]
-        layers[raw] = layer = (fitting or named)[0]
+    for raw, found in named.items():
+        fitting = [layer for layer in found if fits(layer.shape, seen[raw])]
+        layers[raw] = layer = (fitting or found)[0]
         if not fitting:
             disagreeing.append(raw)
-        exact += dims_agree(layer.shape, roles, tensors)
-    return _Candidate(base.name, layers, tuple(disagreeing), exact)
+        exact += dims_agree(layer.shape, modules[raw], tensors)
+    return _Candidate(base, layers, tuple(disagreeing), exact)
 
 
 def _spans(candidate: _Candidate) -> bool:
@@ -111,14 +115,10 @@ def _spans(candidate: _Candidate) -> bool:
     return all(every[blocks] == count for blocks, count in seen.items())
 
 
-def _context_width(
-    candidate: _Candidate, modules: Modules, tensors: Tensors
-) -> int | None:
+def _context_width(candidate: _Candidate, seen: Mapping[str, Sides]) -> int | None:
     """Width of the text features: the inputs of the first `attn2.to_k`."""
     for raw, layer in candidate.layers.items():
-        if layer.pieces[0].module.endswith("attn2.to_k") and (
-            width := sides(modules[raw], tensors)[1]
-        ):
+        if layer.pieces[0].module.endswith("attn2.to_k") and (width := seen[raw][1]):
             return width
     return None
 

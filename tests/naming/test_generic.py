@@ -107,3 +107,11 @@ def test_two_names_that_meet_are_two_updates():
     shapes = dotted(layers, "transformer.") | kohya(layers)
     with pytest.raises(NamingError, match="expected one update for transformer_blocks"):
         resolve(shapes)
+
+
+@pytest.mark.parametrize(
+    "name", ["generic-../../x-1x2", "generic-a b-1x2", "llama-../2", "llama-", "sd9"]
+)
+def test_what_is_no_name_of_a_base_model(name: str):
+    """Bundles name folders after base models."""
+    assert not is_base_model(name)
