@@ -1,11 +1,13 @@
 """Module tables have the counts and sizes that trainers log."""
 
 from math import prod
+from pathlib import Path
 
 import pytest
 
 from lorajax.errors import NamingError
 from lorajax.naming import BASE_MODELS, ModuleTable, table_of
+from lorajax.naming.bases import TABLED
 
 # Modules and Σ(in + out), the parameters per rank, as kohya's trainers report them.
 SIZES = {
@@ -79,3 +81,8 @@ def test_known_places_of_flux():
 def test_an_unknown_base_lists_the_known():
     with pytest.raises(NamingError, match=r"expected .*sd1, sd2, sdxl.*found 'sd9'"):
         table_of("sd9")
+
+
+def test_the_docs_name_every_base_model_with_a_table():
+    text = (Path(__file__).parents[2] / "docs" / "bases.md").read_text(encoding="utf-8")
+    assert [base for base in TABLED if f"`{base}`" not in text] == []
