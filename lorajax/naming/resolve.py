@@ -187,10 +187,16 @@ def _apart(
 
 
 def _refuse_strange_alphas(alphas: Mapping[str, str], base_model: str) -> None:
-    """An alpha of a module without factors changes nothing; any other is misread."""
-    if base_model not in TABLED:
-        return
-    strange = [key for raw, key in alphas.items() if not layers_named(base_model, raw)]
+    """An alpha of a module without factors changes nothing; any other is misread.
+
+    Without a table nobody knows which of the two it is.
+    """
+    known = base_model in TABLED
+    strange = [
+        key
+        for raw, key in alphas.items()
+        if not (known and layers_named(base_model, raw))
+    ]
     _refuse_strange_keys(SortedKeys(unknown=strange))
 
 

@@ -115,3 +115,12 @@ def test_two_names_that_meet_are_two_updates():
 def test_what_is_no_name_of_a_base_model(name: str):
     """Bundles name folders after base models."""
     assert not is_base_model(name)
+
+
+def test_an_alpha_without_factors_is_never_passed_over():
+    """It could be the alpha of a module whose factors were misread."""
+    shapes = kohya(LTX) | {"lora_unet_transformer_blocks_0_sparkle.alpha": ()}
+    with pytest.raises(
+        NamingError, match=r"found 1 that mean nothing .*sparkle\.alpha"
+    ):
+        resolve(shapes)

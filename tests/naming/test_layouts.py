@@ -156,6 +156,14 @@ def test_shift_and_scale_change_places():
     assert last.replace("23", "22") not in naming.rows
 
 
+def test_one_update_fused_and_split_in_one_file_is_two():
+    shapes = kohya(written.FLUX_NATIVE) | dotted(
+        only(written.FLUX_SPLIT, "blocks.0.attn.to_q"), "transformer."
+    )
+    with pytest.raises(NamingError, match=r"one update for transformer\..*attn\.to_q"):
+        resolve(shapes)
+
+
 def test_the_second_attention_tells_sd3_5_medium_from_sd3():
     layers = written.sd3(24, 1536)
     attention = only(layers, "attn.")

@@ -1,5 +1,6 @@
 """Module tables have the counts and sizes that trainers log."""
 
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from lorajax.errors import NamingError
 from lorajax.naming import BASE_MODELS, ModuleTable, table_of
-from lorajax.naming.bases import TABLED
+from lorajax.naming.bases import TABLED, base_of
 
 # Modules and Σ(in + out), the parameters per rank, as kohya's trainers report them.
 SIZES = {
@@ -81,6 +82,24 @@ def test_known_places_of_flux():
 def test_an_unknown_base_lists_the_known():
     with pytest.raises(NamingError, match=r"expected .*sd1, sd2, sdxl.*found 'sd9'"):
         table_of("sd9")
+
+
+@pytest.mark.parametrize("base", TABLED)
+def test_rows_of_every_layer_are_shared_out(base: str):
+    """Each row of each weight belongs to one canonical module, and none is left."""
+    shapes = {module.name: module.shape for module in table_of(base).modules}
+    for component in base_of(base).components:
+        for layer in component.layers:
+            out, *in_ = layer.shape
+            spans = []
+            for piece in layer.pieces:
+                assert shapes[f"{component.name}.{piece.module}"] == piece.shape
+                assert list(piece.shape[1:]) == in_
+                rows = piece.rows or ((0, out),)
+                assert sum(stop - start for start, stop in rows) == piece.shape[0]
+                spans += rows
+            assert sorted(spans)[0][0] == 0 and sorted(spans)[-1][1] == out
+            assert all(a[1] == b[0] for a, b in pairwise(sorted(spans)))
 
 
 def test_the_docs_name_every_base_model_with_a_table():
