@@ -14,7 +14,9 @@ from lorajax.projection.base_space import base_space_vector
 from tests.adapters.assertions import assert_behaves
 
 H = 3072
-FLUX = {"ss_base_model_version": "flux1"}
+FLUX, SD3 = ({"ss_base_model_version": name} for name in ("flux1", "sd3-medium"))
+NARROW = 1536  # of Stable Diffusion 3, where dense products are quick
+NARROW_QKV = "lora_unet_joint_blocks_1_x_block_attn_qkv"
 QKV = ("attn.to_q", "attn.to_k", "attn.to_v")
 Tensors = dict[str, np.ndarray]
 
@@ -28,10 +30,12 @@ def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.standard_normal(shape).astype("f4")
 
 
-def read(folder: Path, name: str, tensors: Tensors) -> Adapter:
+def read(
+    folder: Path, name: str, tensors: Tensors, metadata: dict[str, str] = FLUX
+) -> Adapter:
     path = folder / f"{name}.safetensors"
     copies = {key: np.ascontiguousarray(array) for key, array in tensors.items()}
-    save_file(copies, path, metadata=FLUX)
+    save_file(copies, path, metadata=metadata)
     return read_adapter(path)
 
 
@@ -115,29 +119,29 @@ def test_a_zero_part_of_a_fused_layer_is_dead(tmp_path: Path, rng):
 @pytest.mark.parametrize("block", [96, 72])
 def test_rows_of_a_kronecker_product(tmp_path: Path, rng, block: int):
     """Blocks of w2 end where the parts do, or one lies across both."""
-    out = 3 * H
-    w1, w2 = normal(rng, out // block, 3), normal(rng, block, H // 3)
-    raw = "lora_unet_double_blocks_1_img_attn_qkv"
-    adapter = read(tmp_path, "lokr", {f"{raw}.lokr_w1": w1, f"{raw}.lokr_w2": w2})
+    out = 3 * NARROW
+    w1, w2 = normal(rng, out // block, 3), normal(rng, block, NARROW // 3)
+    raw = NARROW_QKV
+    adapter = read(tmp_path, "lokr", {f"{raw}.lokr_w1": w1, f"{raw}.lokr_w2": w2}, SD3)
     dense = np.kron(w1, w2)
     assert list(adapter.updates) == [
         f"transformer.transformer_blocks.1.{p}" for p in QKV
     ]
     key = adapter.updates["transformer.transformer_blocks.1.attn.to_k"]
-    assert_behaves(key, dense[H : 2 * H].astype("f8"), 0)
+    assert_behaves(key, dense[NARROW : 2 * NARROW].astype("f8"), 0)
 
 
 def test_rows_of_a_hadamard_product(tmp_path: Path, rng):
-    raw = "lora_unet_double_blocks_1_img_attn_qkv"
-    tensors = {f"{raw}.hada_w{i}_a": normal(rng, 3 * H, 2) for i in (1, 2)}
-    tensors |= {f"{raw}.hada_w{i}_b": normal(rng, 2, H) for i in (1, 2)}
-    adapter = read(tmp_path, "loha", tensors)
+    raw, h = NARROW_QKV, NARROW
+    tensors = {f"{raw}.hada_w{i}_a": normal(rng, 3 * h, 2) for i in (1, 2)}
+    tensors |= {f"{raw}.hada_w{i}_b": normal(rng, 2, h) for i in (1, 2)}
+    adapter = read(tmp_path, "loha", tensors, SD3)
     first, second = (
         tensors[f"{raw}.hada_w{i}_a"] @ tensors[f"{raw}.hada_w{i}_b"] for i in (1, 2)
     )
     dense = (first * second).astype("f8")
     key = adapter.updates["transformer.transformer_blocks.1.attn.to_k"]
-    assert_behaves(key, dense[H : 2 * H], 0)
+    assert_behaves(key, dense[NARROW : 2 * NARROW], 0)
 
 
 @pytest.mark.parametrize("low_rank", [True, False])
