@@ -28,7 +28,8 @@ _MAIN = re.compile(
 _TEXT = re.compile(
     r"lora_(?:prior_)?te(?P<kohya>\d?)_|text_encoder(?:_(?P<dotted>\d))?\."
 )
-_BLOCK = re.compile(r"(?P<blocks>[^.].*?)\.(?P<number>\d{1,5})\..+")
+_BLOCK = re.compile(r"(?P<blocks>[^.].*?)\.(?P<number>[0-9]{1,5})\..+")
+_WHOLE = re.compile("[0-9]+")
 _SPEAKABLE = re.compile(r"\w[\w.]{0,59}", re.ASCII)
 _NAME = re.compile(r"generic-[\w.]{1,60}-\d{1,5}x\d{1,9}", re.ASCII)
 
@@ -92,8 +93,11 @@ def structure(
 def _dotted(name: str) -> str:
     """Underscores for all dots, then dots around whole numbers."""
     words: list[str] = []
+    after_number = False
     for word in flat(name).split("_"):
-        number = word.isdecimal()
-        join = "." if words and (number or words[-1].isdecimal()) else "_"
-        words += [join, word] if words else [word]
+        number = _WHOLE.fullmatch(word) is not None
+        if words:
+            words.append("." if number or after_number else "_")
+        words.append(word)
+        after_number = number
     return "".join(words)

@@ -34,7 +34,8 @@ class Family:
     def pattern(self) -> re.Pattern[str]:
         """Raw names, with the groups `stack`, `layer` and `part`."""
         parts = "|".join(map(re.escape, self.parts))
-        return re.compile(rf"{self.stem}\.(?P<layer>\d{{1,4}})\.(?P<part>{parts})")
+        number = "0|[1-9][0-9]{0,3}"  # a leading zero would make two names of one
+        return re.compile(rf"{self.stem}\.(?P<layer>{number})\.(?P<part>{parts})")
 
     def name_of(self, stack: str, layer: int, part: str) -> str:
         """The canonical name of a module."""

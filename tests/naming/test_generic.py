@@ -124,3 +124,9 @@ def test_an_alpha_without_factors_is_never_passed_over():
         NamingError, match=r"found 1 that mean nothing .*sparkle\.alpha"
     ):
         resolve(shapes)
+
+
+@pytest.mark.parametrize("number", ["٣", "x", "1" * 200])
+def test_what_is_no_number_is_no_block(number: str):
+    with pytest.raises(NamingError, match="or numbered blocks"):
+        resolve(dotted({f"blocks.{number}.to_q": (8, 8)}))

@@ -5,6 +5,7 @@ import pytest
 from lorajax.errors import NamingError
 from lorajax.naming import resolve, table_of
 from lorajax.naming.bases import is_base_model
+from lorajax.naming.language_families import FAMILIES as FAMILY_TABLE
 from lorajax.naming.language_sizes import SIZES
 from tests.naming.written import Weights, dotted, llama
 
@@ -176,6 +177,14 @@ def test_the_bare_model_without_its_head():
 def test_widths_that_contradict_each_other_are_no_language_model():
     layers = only(LLAMA_3, "q_proj") | {"model.layers.0.self_attn.k_proj": (1024, 99)}
     assert resolve(peft(layers)).base_model == "generic-model_layers-32x4096"
+
+
+@pytest.mark.parametrize("number", ["٣", "007", "12345"])
+def test_what_is_no_number_is_no_layer(number: str):
+    """It would make two names of one module, or a layer that nobody has."""
+    pattern = FAMILY_TABLE["llama"].pattern
+    assert pattern.fullmatch("model.layers.7.mlp.up_proj")
+    assert not pattern.fullmatch(f"model.layers.{number}.mlp.up_proj")
 
 
 def test_names_of_sizes_are_unique():
