@@ -100,7 +100,8 @@ def _open_ended(readings: list[Reading], seen: str, claims: Claims) -> Detection
         f"no known model has these widths: it is compared with all LoRAs of {base}, "
         "whose feed-forward layers and number of layers may differ"
     )
-    return _named(base, reading, ", ".join([evidence, *why]), (warning,))
+    warnings = (*contradictions(base, claims), warning)
+    return _named(base, reading, ", ".join([evidence, *why]), warnings)
 
 
 def _named(

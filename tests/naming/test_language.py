@@ -80,6 +80,16 @@ def test_a_size_that_is_not_listed_is_named_by_family_and_width(part: str):
     assert set(naming.modules) == set(only(UNLISTED, part))
 
 
+def test_a_word_that_the_widths_contradict_is_told():
+    said = {"base_model_name_or_path": "meta-llama/Llama-2-7b-hf"}
+    naming = resolve(peft(UNLISTED), {}, said)
+    assert naming.base_model == "llama-4416"
+    assert naming.warnings[0] == (
+        "the file calls its base 'meta-llama/Llama-2-7b-hf', its tensors belong to "
+        "llama-4416"
+    )
+
+
 def test_modules_come_in_the_order_of_their_numbers():
     names = list(resolve(peft(only(UNLISTED, "q_proj"))).modules)
     assert [int(name.split(".")[2]) for name in names] == list(range(27))
