@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: install demo test test-slow bench check format clean help
+.PHONY: install demo test test-peers test-slow bench check format clean help
 
 help:
 	@echo "make demo      the whole road on a demo collection, ending in three searches"
 	@echo "make test      the whole suite"
+	@echo "make test-peers every family against the libraries that define the formats"
 	@echo "make check     format, lint, types, import contracts"
 	@echo "make install   .venv with the package and its development tools"
 	@echo "make test-slow the tests that take minutes"
@@ -37,6 +38,23 @@ test: export OPENBLAS_NUM_THREADS := 1
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+# The libraries that define the formats want torch, which lorajax does not: they get an
+# environment of their own, and lorajax is read from this folder.
+PEERS := .venv-peers
+PEER_TESTS := tests/peers
+
+$(PEERS)/.installed: $(PEER_TESTS)/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -qq --requirement $<
+	@touch $@
+
+# Nothing is fetched while the tests run: the models are made up.
+test-peers: export HF_HUB_OFFLINE := 1
+test-peers: export PYTHONPATH := .
+test-peers: $(PEERS)/.installed
+	$(PEERS)/bin/python -m pytest -c $(PEER_TESTS)/pytest.ini --rootdir . \
+	  --confcutdir $(PEER_TESTS) $(PEER_TESTS)
+
 test-slow: install
 	$(BIN)/python -m pytest -m slow
 
@@ -57,4 +75,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) .cache .pytest_cache .ruff_cache .import_linter_cache

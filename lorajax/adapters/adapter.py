@@ -8,7 +8,7 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -16,15 +16,18 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from lorajax.adapters.checks import check_finite
-from lorajax.adapters.interface import Update
+from lorajax.adapters.dora import Magnitude
+from lorajax.adapters.interface import FileUpdate, Update
 from lorajax.adapters.low_rank import zero_modules
+from lorajax.adapters.operators import Operator
 from lorajax.adapters.single import plan_single
 from lorajax.adapters.superlora_file import plan_joint
 from lorajax.errors import AdapterError, LorajaxError
-from lorajax.formats.dtypes import DTYPES, to_float32
+from lorajax.formats.dtypes import DTYPES, FLOATS, to_float32
 from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
 from lorajax.formats.scan import lora_name
 from lorajax.formats.text import listed, shown
+from lorajax.naming.layers import Rows
 from lorajax.naming.resolve import Naming, resolve
 
 _KEPT = (DTYPES["F16"], DTYPES["BF16"], DTYPES["F32"])
@@ -39,20 +42,26 @@ class Adapter:
       name: what to call it.
       base_model: whose modules it updates.
       format: the trainer's dialect.
-      family: the kind of update: `lora`, `loha`, `lokr`, several joined by `+`, or
+      family: the kind of update: `lora`, `loha`, `lokr`, … several joined by `+`, or
         `superlora`.
-      tier: how much of the trained update the file tells (`exact` for all of these).
+      tier: how much of the trained update the file tells: `exact` all of it,
+        `direction` not the magnitudes (DoRA), `operator` nothing without base weights.
       updates: canonical module → update, in the order of the base model's table;
         modules whose ΔW is zero are absent, as the law "absent = zero" wants it.
-      dead: modules whose ΔW is exactly zero.
+      dead: modules whose ΔW is exactly zero, or whose operator changes nothing.
       unmapped: the trainer's names of modules outside the base model's table.
       side: raw names of full weights, biases and embeddings.
-      ranks: module → the rank that it was trained at, dead modules included.
+      ranks: module → the rank that it was trained at, dead modules included; of an
+        operator the channels that a block of it mixes.
       factors: raw names of the tensors that the updates are made of.
       dtype: the number format of the factors, the commonest one first.
       warnings: what a person should know, one line each.
       content_key: BLAKE3 of the file's body and of what its bytes mean.
       evidence: why this base model.
+      magnitudes: module → DoRA's magnitudes, which lie beside its update.
+      operators: module → what its weight goes through; these have no update. Where the
+        module is rows of a trainer's fused one, what the fused weight goes through.
+      fused: such a module → all that the fused one is made of → their rows of it.
     """
 
     path: Path
@@ -71,10 +80,13 @@ class Adapter:
     warnings: tuple[str, ...]
     content_key: str
     evidence: str
+    magnitudes: Mapping[str, Magnitude] = field(default_factory=dict)
+    operators: Mapping[str, Operator] = field(default_factory=dict)
+    fused: Mapping[str, Mapping[str, Rows]] = field(default_factory=dict)
 
     @cached_property
     def norm(self) -> float:
-        """The Frobenius norm of the whole update."""
+        """The Frobenius norm of all updates together; operators have none."""
         with np.errstate(all="ignore"):
             squared = sum(update.squared_norm() for update in self.updates.values())
         return math.sqrt(squared)
@@ -119,7 +131,8 @@ def check_numbers(adapter: Adapter) -> None:
     Raises:
       AdapterError: naming the tensor that holds NaN or Inf, if one does.
     """
-    if 0 < adapter.norm < math.inf:
+    known_to_be_numbers = bool(adapter.operators) and not adapter.updates
+    if known_to_be_numbers or 0 < adapter.norm < math.inf:
         return
     with _named(adapter.path):
         for name, array in open_tensor_file(adapter.path).read_many(adapter.factors):
@@ -127,6 +140,20 @@ def check_numbers(adapter: Adapter) -> None:
         raise AdapterError(
             f"expected an update with a finite norm above 0, found {adapter.norm}",
             "the training diverged or the file is damaged: use an earlier checkpoint",
+        )
+
+
+def check_vector(adapter: Adapter) -> None:
+    """Refuse an adapter that no vector can be made of.
+
+    Raises:
+      AdapterError: for one of the tier `operator`.
+    """
+    if adapter.operators:
+        raise AdapterError(
+            f"{shown(adapter.path)}: expected updates, found {adapter.family} of tier "
+            f"'{adapter.tier}', which has no vector without the base model's weights",
+            "lorajax inspect --base tells its update",
         )
 
 
@@ -146,13 +173,18 @@ def _build(file: TensorFile, naming: Naming) -> Adapter:
     plan = (plan_joint if naming.layout is not None else plan_single)(file, naming)
     arrays, content_key = file.read_hashed(plan.keys)
     arrays = {name: _kept(array) for name, array in arrays.items()}
-    updates = plan.build(arrays)
+    magnitudes = plan.magnitudes(arrays)
     with np.errstate(all="ignore"):
+        updates, operators = _sorted_out(plan.build(arrays))
         dead = zero_modules(updates)
-    for name in (key for module in dead for key in naming.modules[module].values()):
-        check_finite(name, arrays[name])
+        dead += tuple(m for m, u in operators.items() if u.is_identity())
+    alive = {m: u for m, u in operators.items() if m not in dead}
+    # The norm of the updates shows any other number that is none.
+    for module in dict.fromkeys((*dead, *operators, *magnitudes)):
+        for key in naming.modules[module].values():
+            check_finite(key, arrays[key])
     warnings = list(naming.warnings)
-    if len(dead) == len(updates):
+    if len(dead) == len(updates) + len(operators):
         raise AdapterError(
             f"expected a trained LoRA, found {len(dead)} modules whose update is zero",
             "train it, or save it again: as it is, it changes nothing",
@@ -169,7 +201,7 @@ def _build(file: TensorFile, naming: Naming) -> Adapter:
         base_model=naming.base_model,
         format=naming.format,
         family=naming.family,
-        tier="exact",
+        tier="operator" if alive else "direction" if magnitudes else "exact",
         updates={m: u for m, u in updates.items() if m not in dead},
         dead=dead,
         unmapped=naming.unmapped,
@@ -180,7 +212,24 @@ def _build(file: TensorFile, naming: Naming) -> Adapter:
         warnings=tuple(warnings),
         content_key=content_key,
         evidence=naming.evidence,
+        magnitudes=magnitudes,
+        operators=alive,
+        fused=naming.fused,
     )
+
+
+def _sorted_out(
+    built: Mapping[str, FileUpdate | Operator],
+) -> tuple[dict[str, FileUpdate], dict[str, Operator]]:
+    """Updates and operators, each with its modules in their order."""
+    updates: dict[str, FileUpdate] = {}
+    operators: dict[str, Operator] = {}
+    for module, made in built.items():
+        if isinstance(made, Operator):
+            operators[module] = made
+        else:
+            updates[module] = made
+    return updates, operators
 
 
 def _kept(array: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -199,5 +248,6 @@ def _missing_alpha(file: TensorFile, naming: Naming) -> list[str]:
 def _dtypes(file: TensorFile, keys: Collection[str]) -> str:
     """The number formats of the factors, as `F16` or `BF16, F32`."""
     factors = (key for key in keys if not key.endswith(".alpha"))
-    counts = Counter(file.tensors[key].dtype for key in factors)
+    dtypes = [file.tensors[key].dtype for key in factors]
+    counts = Counter(dtype for dtype in dtypes if dtype in FLOATS)
     return ", ".join(sorted(counts, key=lambda dtype: (-counts[dtype], dtype)))

@@ -35,11 +35,14 @@ def check_module(
             f"expected {family.needs} for {module}, "
             f"found {', '.join(sorted(shapes))}{alone}"
         )
-    check_floats(table, module, (roles[role] for role in shapes))
+    # LyCORIS' switch of (IA)³ is a whole number.
+    check_floats(table, module, (roles[r] for r in shapes if r != "on_input"))
     alpha = table.shapes[roles["alpha"]] if "alpha" in roles else ()
     if math.prod(alpha) != 1:
         raise AdapterError(f"expected one alpha for {module}, found {list(alpha)}")
-    empty = any(0 in shape or not shape for shape in shapes.values())
+    factors = [shape for role, shape in shapes.items() if role != "on_input"]
+    zero = any(0 in shape for shape in factors) and not family.may_be_empty
+    empty = zero or not all(factors)
     if empty or not family.fits(shapes):
         found = " and ".join(f"{role} {list(shapes[role])}" for role in sorted(shapes))
         raise AdapterError(f"expected {family.wants} for {module}, found {found}")
@@ -98,9 +101,8 @@ def family_of(module: str, roles: Mapping[str, str]) -> str:
     """The one family that a module's tensors belong to."""
     families = _families_of(tuple(roles))
     if len(families) != 1:
-        raise AdapterError(
-            f"expected one kind of update for {module}, found {' and '.join(families)}"
-        )
+        kinds = " and ".join(families) or "none"
+        raise AdapterError(f"expected one kind of update for {module}, found {kinds}")
     return families[0]
 
 

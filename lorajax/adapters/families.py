@@ -1,18 +1,23 @@
-"""What each family wants of a module's tensors, and how an update comes of them."""
+"""What each family wants of a module's tensors, and what is made of them."""
 
 from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
+from lorajax.adapters.alpha import Alpha
+from lorajax.adapters.dense import DenseUpdate
+from lorajax.adapters.ia3 import build_ia3, ia3_fits
 from lorajax.adapters.interface import FileUpdate
 from lorajax.adapters.loha import build_loha, loha_fits
 from lorajax.adapters.lokr import build_lokr, lokr_fits
-from lorajax.adapters.low_rank import LowRankUpdate
 from lorajax.adapters.matrices import Arrays, Shapes, matrix_numbers, matrix_sides
+from lorajax.adapters.oft import block_size, build_oft, oft_fits
+from lorajax.adapters.operators import Operator
+from lorajax.adapters.pairs import build_pair, build_triple, pair_cost, pair_fits
 
 
 class Family(NamedTuple):
-    """One family of updates whose modules stand alone.
+    """One family whose modules stand alone.
 
     Attributes:
       needs: the tensors of a module, in words.
@@ -20,10 +25,12 @@ class Family(NamedTuple):
       wants: their shapes, in words.
       fits: whether shapes fit together; asked after `sets`.
       ranks: the rank that alpha is divided by, then all others; empty where every
-        matrix is whole.
+        matrix is whole. Of operators the channels that a block mixes.
       cost: how many numbers are kept, and how many multiplications they cost; asked
         after `fits`.
-      build: tensors and scale → update.
+      build: tensors and what scales them → update, or operator.
+      may_be_empty: whether training may leave a module without a single pair.
+      is_operator: whether `build` makes operators.
     """
 
     needs: str
@@ -32,27 +39,13 @@ class Family(NamedTuple):
     fits: Callable[[Shapes], bool]
     ranks: Callable[[Shapes], tuple[int, ...]]
     cost: Callable[[Shapes], tuple[int, int]]
-    build: Callable[[Arrays, float], FileUpdate]
+    build: Callable[[Arrays, Alpha], FileUpdate | Operator]
+    may_be_empty: bool = False
+    is_operator: bool = False
 
 
 def _sets(*sets: str) -> frozenset[frozenset[str]]:
     return frozenset(frozenset(roles.split()) for roles in sets)
-
-
-def _pair_fits(shapes: Shapes) -> bool:
-    up, down = shapes["up"], shapes["down"]
-    return len(up) > 1 and up[1] == down[0] and prod(up[2:]) == 1
-
-
-def _pair_cost(shapes: Shapes) -> tuple[int, int]:
-    numbers = sum(map(prod, shapes.values()))
-    return numbers, numbers * shapes["down"][0]
-
-
-def _build_pair(arrays: Arrays, scale: float) -> LowRankUpdate:
-    up, down = arrays["up"], arrays["down"]
-    rank = len(down)
-    return LowRankUpdate(up.reshape(-1, rank), down.reshape(rank, -1), scale)
 
 
 def _ranks(*roles: str) -> Callable[[Shapes], tuple[int, ...]]:
@@ -71,6 +64,33 @@ def _lokr_cost(shapes: Shapes) -> tuple[int, int]:
     return numbers, numbers * max(_LOKR_RANKS(shapes), default=1)
 
 
+def _whole_cost(shapes: Shapes) -> tuple[int, int]:
+    numbers = sum(map(prod, shapes.values()))
+    return numbers, numbers
+
+
+def _oft_cost(shapes: Shapes) -> tuple[int, int]:
+    numbers = 2 * _whole_cost(shapes)[0]
+    return numbers, numbers * block_size(shapes)
+
+
+def _build_loha(arrays: Arrays, alpha: Alpha) -> FileUpdate:
+    first, second = len(arrays["hada_w1_b"]), len(arrays["hada_w2_b"])
+    tucker = "hada_t1" in arrays
+    scale = alpha.scale(first) if tucker else alpha.hadamard_scale(first, second)
+    return build_loha(arrays, scale)
+
+
+def _build_lokr(arrays: Arrays, alpha: Alpha) -> FileUpdate:
+    pairs = [arrays[role] for role in ("lokr_w2_b", "lokr_w1_b") if role in arrays]
+    return build_lokr(arrays, alpha.scale(len(pairs[0]) if pairs else None))
+
+
+def _build_full(arrays: Arrays, alpha: Alpha) -> DenseUpdate:
+    whole = arrays["diff"]
+    return DenseUpdate(whole.reshape(len(whole), -1))
+
+
 _LOHA_RANKS = _ranks("hada_w1_b", "hada_w2_b", "hada_t1", "hada_t2")
 _LOKR_RANKS = _ranks("lokr_w2_b", "lokr_w1_b", "lokr_t2")
 _LOHA = "hada_w1_a hada_w1_b hada_w2_a hada_w2_b"
@@ -80,12 +100,31 @@ _W2 = ("lokr_w2", "lokr_w2_a lokr_w2_b", "lokr_w2_a lokr_w2_b lokr_t2")
 FAMILIES = {
     "lora": Family(
         needs="up and down",
-        sets=_sets("up down"),
-        wants="up [out, rank] and down [rank, in]",
-        fits=_pair_fits,
+        sets=_sets("up down", "up down mid"),
+        wants="up [out, rank] and down [rank, in], or with a core mid [rank, rank, …],",
+        fits=pair_fits,
         ranks=_ranks("down"),
-        cost=_pair_cost,
-        build=_build_pair,
+        cost=pair_cost,
+        build=build_pair,
+    ),
+    "adalora": Family(
+        needs="up, down and diagonal",
+        sets=_sets("up down diagonal"),
+        wants="up [out, rank], down [rank, in] and diagonal [rank, 1]",
+        fits=pair_fits,
+        ranks=_ranks("down"),
+        cost=pair_cost,
+        build=build_triple,
+        may_be_empty=True,
+    ),
+    "full": Family(
+        needs="diff",
+        sets=_sets("diff"),
+        wants="diff [out, in, …]",
+        fits=lambda shapes: len(shapes["diff"]) > 1,
+        ranks=lambda shapes: (),
+        cost=_whole_cost,
+        build=_build_full,
     ),
     "loha": Family(
         needs="hada_w1_a, hada_w1_b, hada_w2_a and hada_w2_b, with hada_t1 and "
@@ -96,7 +135,7 @@ FAMILIES = {
         fits=loha_fits,
         ranks=_LOHA_RANKS,
         cost=_loha_cost,
-        build=build_loha,
+        build=_build_loha,
     ),
     "lokr": Family(
         needs="lokr_w1 or lokr_w1_a and lokr_w1_b, and the same of lokr_w2,",
@@ -106,6 +145,37 @@ FAMILIES = {
         fits=lokr_fits,
         ranks=_LOKR_RANKS,
         cost=_lokr_cost,
-        build=build_lokr,
+        build=_build_lokr,
+    ),
+    "oft": Family(
+        needs="oft_blocks with or without rescale, or oft_R",
+        sets=_sets("oft_blocks", "oft_blocks rescale", "oft_R"),
+        wants="oft_blocks [blocks, side, side] and rescale [out, 1, …], or oft_R "
+        "[blocks, side·(side − 1)/2],",
+        fits=oft_fits,
+        ranks=lambda shapes: (block_size(shapes),),
+        cost=_oft_cost,
+        build=build_oft,
+        is_operator=True,
+    ),
+    "boft": Family(
+        needs="oft_blocks with or without rescale, or boft_R and boft_s",
+        sets=_sets("boft_blocks", "boft_blocks rescale", "boft_R boft_s"),
+        wants="stages [stages, blocks, side, side] and scales [out, 1, …]",
+        fits=oft_fits,
+        ranks=lambda shapes: (block_size(shapes),),
+        cost=_oft_cost,
+        build=build_oft,
+        is_operator=True,
+    ),
+    "ia3": Family(
+        needs="weight and on_input, or ia3_l",
+        sets=_sets("ia3_weight on_input", "ia3_l"),
+        wants="a vector and one on_input",
+        fits=ia3_fits,
+        ranks=lambda shapes: (1,),
+        cost=_whole_cost,
+        build=lambda arrays, alpha: build_ia3(arrays),
+        is_operator=True,
     ),
 }

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lorajax.adapters.adapter import Adapter, name_and_build
+from lorajax.adapters.base_weights import with_base
 from lorajax.formats.safetensors_file import open_tensor_file
 from lorajax.formats.text import clean, plain
 
@@ -32,7 +33,10 @@ class RankRange:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Everything that one file tells; all words in it are safe to print."""
+    """Everything that one file tells; all words in it are safe to print.
+
+    `norm` is None for an operator, whose update is not known without base weights.
+    """
 
     path: str
     name: str
@@ -48,7 +52,7 @@ class Inspection:
     content_key: str
     file_sha256: str
     weights_sha256: str
-    norm: float
+    norm: float | None
     warnings: tuple[str, ...]
     metadata: dict[str, str] = field(default_factory=dict)
 
@@ -59,7 +63,8 @@ class Inspection:
 
 def count_modules(adapter: Adapter) -> ModuleCounts:
     """How many modules have an update, and which lie outside the base model."""
-    mapped = len(adapter.updates) + len(adapter.dead)
+    known = (adapter.updates, adapter.operators, adapter.dead)
+    mapped = sum(map(len, known))
     unmapped = tuple(clean(name) for name in adapter.unmapped)
     return ModuleCounts(mapped + len(unmapped), mapped, len(adapter.dead), unmapped)
 
@@ -70,14 +75,20 @@ def rank_range(adapter: Adapter) -> RankRange:
     return RankRange(min(ranks), float(statistics.median(ranks)), max(ranks))
 
 
-def inspect_file(path: str | Path) -> Inspection:
+def inspect_file(path: str | Path, base: str | Path | None = None) -> Inspection:
     """Read a file once more than needed, and tell everything about it.
 
+    Args:
+      base: a safetensors file of the base model's weights, which makes the update of
+        any family exact; None where they are not at hand.
+
     Raises:
-      LorajaxError: as `read_adapter`.
+      LorajaxError: as `read_adapter` and `with_base`.
     """
     file = open_tensor_file(path)
     adapter = name_and_build(file)
+    if base is not None:
+        adapter = with_base(adapter, open_tensor_file(base))
     return Inspection(
         path=str(file.path),
         name=adapter.name,
@@ -93,7 +104,7 @@ def inspect_file(path: str | Path) -> Inspection:
         content_key=adapter.content_key,
         file_sha256=file.file_sha256(),
         weights_sha256=file.weights_sha256(),
-        norm=adapter.norm,
+        norm=None if adapter.operators else adapter.norm,
         warnings=adapter.warnings,
         metadata={
             clean(key, 100): plain(value, LONGEST_VALUE)

@@ -46,7 +46,7 @@ def matrix_numbers(shapes: Shapes, name: str, core: str) -> int:
 
 
 def full_rank(shapes: Shapes) -> int:
-    """The rank of ΔW where all matrices of a LoKr are whole."""
+    """The rank of ΔW where all matrices of a module are whole."""
     sides = [matrix_sides(shapes, name, "") or (0, 0) for name in shapes]
     return min(prod(side) for side in zip(*sides, strict=True))
 
@@ -58,11 +58,11 @@ def build_matrix(arrays: Arrays, name: str, core: str) -> LowRankUpdate | DenseU
         return DenseUpdate(whole.reshape(len(whole), -1))
     a, b = arrays[f"{name}_a"], arrays[f"{name}_b"]
     if core in arrays:
-        return LowRankUpdate(a.T, _through_core(arrays[core], b))
+        return LowRankUpdate(a.T, through_core(arrays[core], b))
     return LowRankUpdate(a.reshape(len(a), -1), b.reshape(len(b), -1))
 
 
-def _through_core(
+def through_core(
     core: Float[np.ndarray, "i j ..."], b: Float[np.ndarray, "j n"]
 ) -> Float[np.ndarray, "i nk"]:
     """Σⱼ core[i, j, k] · b[j, n], the kernel behind the inputs."""

@@ -1,11 +1,13 @@
 """Canonical modules as rows of a trainer's fused or reordered module."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 import numpy as np
 from jaxtyping import Float
 
+from lorajax.adapters.dora import Magnitude
 from lorajax.adapters.interface import FileUpdate, Update
 from lorajax.adapters.low_rank import LowRankUpdate
 from lorajax.naming.layers import Rows
@@ -68,9 +70,39 @@ def cut(update: FileUpdate, rows: Rows) -> FileUpdate:
     if not rows:
         return update
     if isinstance(update, LowRankUpdate):
-        if len(rows) == 1:
-            return update.rows(*rows[0])
-        up = np.concatenate([update.stored_up[slice(*span)] for span in rows])
+        up = take(update.stored_up, rows)
         return LowRankUpdate(up, update.stored_down, update.scale)
     parts = tuple(update.rows(*span) for span in rows)
     return StackedUpdate(parts)
+
+
+def cut_magnitude(magnitude: Magnitude, rows: Rows) -> Magnitude:
+    """Those of the same rows; those of inputs belong to all rows together."""
+    if magnitude.axis == "in":
+        return magnitude
+    return Magnitude(take(magnitude.values, rows), "out")
+
+
+def take(
+    array: Float[np.ndarray, "whole ..."], rows: Rows
+) -> Float[np.ndarray, "rows ..."]:
+    """These rows, one span after the other; all where none are named."""
+    if len(rows) < 2:
+        return array[slice(*rows[0])] if rows else array
+    return np.concatenate([array[slice(*span)] for span in rows])
+
+
+def put_back(
+    parts: Sequence[tuple[Float[np.ndarray, "_ ..."], Rows]],
+) -> Float[np.ndarray, "whole ..."]:
+    """The array that `take` made these parts of; together they have all its rows."""
+    first, rows = parts[0]
+    if not rows:
+        return first
+    total = sum(len(part) for part, _ in parts)
+    whole = np.empty((total, *first.shape[1:]), first.dtype)
+    for part, spans in parts:
+        ends = accumulate((stop - start for start, stop in spans), initial=0)
+        for (start, stop), own in zip(spans, pairwise(ends), strict=True):
+            whole[start:stop] = part[slice(*own)]
+    return whole

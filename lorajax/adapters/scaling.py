@@ -7,17 +7,20 @@
 | PEFT's configuration              | lora_alpha / rank           |
 | … with `use_rslora`               | lora_alpha / √rank          |
 | … with `alpha_pattern`            | the first key that matches  |
+| … for AdaLoRA                     | lora_alpha / (init_r + ε)   |
 | nowhere                           | 1                           |
 
 LoHa and LoKr follow the same rules, with two exceptions: beside `.alpha`, two whole
 matrices of LoKr have the scale 1 (LyCORIS writes an alpha that it does not use), while
 PEFT divides its `alpha` by the `r` of the configuration; and with `use_khatri_rao` PEFT
-scales either matrix of LoHa by alpha / √rank.
+scales either matrix of LoHa by alpha / √rank. AdaLoRA divides by the rank that it began
+with, however many pairs are left, and an alpha of 0 or less means those that are left.
 
 References:
   huggingface/peft `tuners/lora/layer.py` `update_layer`, `tuners/loha/layer.py`,
-  `tuners/lokr/layer.py` and `tuners_utils.py` `get_pattern_key`; kohya-ss/sd-scripts
-  `networks/lora.py`; KohakuBlueleaf/LyCORIS `lycoris/modules/lokr.py`.
+  `tuners/lokr/layer.py`, `tuners/adalora/{layer,model}.py`, `tuners/oft/layer.py` and
+  `tuners_utils.py` `get_pattern_key`; kohya-ss/sd-scripts `networks/lora.py`;
+  KohakuBlueleaf/LyCORIS `lycoris/modules/lokr.py`.
 """
 
 import math
@@ -30,8 +33,11 @@ from lorajax.errors import AdapterError
 
 _DEFAULT_ALPHA = 8
 _DEFAULT_RANK = 8
+_ADAPTIVE_EPSILON = 1e-5
 _LARGEST_ALPHA = 1e6
 _LARGEST_RANK = 2**20
+_DEFAULT_TERMS = 5
+_MOST_TERMS = 64
 _COMPONENTS = ("unet", "text_encoder", "text_encoder_2", "transformer")
 # Keys of `alpha_pattern` are regular expressions of a stranger: only plain ones are
 # tried, and few of those that need a matcher, since nested repetitions can keep it
@@ -63,6 +69,27 @@ class PeftScaling:
             start = f"{component}."
             own = {k[len(start) :]: config[k] for k in config if k.startswith(start)}
             self._parts[component] = _Component(own) if own else self._whole
+        self._config = config
+
+    @property
+    def cayley_series(self) -> tuple[float, ...]:
+        """Coefficients of the series that OFT takes for a rotation; empty for none.
+
+        Raises:
+          AdapterError: for a number of terms that nobody trains with.
+        """
+        if self._config.get("use_cayley_neumann") is not True:
+            return ()
+        terms = self._config.get("num_cayley_neumann_terms", _DEFAULT_TERMS)
+        if type(terms) is not int or not 1 <= terms <= _MOST_TERMS:
+            raise AdapterError(
+                f"expected num_cayley_neumann_terms from 1 to {_MOST_TERMS}, "
+                f"found {_shown(terms)}"
+            )
+        # PEFT began to write its version when it began to halve the last term.
+        if "peft_version" not in self._config or terms < 3:
+            return (1.0,) + (2.0,) * (terms - 1)
+        return (1.0, 2.0, 2.0) + (2.0,) * (terms - 4) + (1.0,)
 
     def scale(self, module: str, rank: int | None) -> float:
         """The scale of a module.
@@ -86,6 +113,13 @@ class PeftScaling:
             return component.scale(name, first)
         return component.alpha(name) ** 2 / math.sqrt(first * second)
 
+    def adaptive_scale(self, module: str, rank: int) -> float:
+        """The scale of an AdaLoRA module that has this many pairs left."""
+        component, name = self._find(module)
+        alpha = component.alpha(name)
+        first = rank if component.first_rank is None else component.first_rank
+        return (alpha if alpha > 0 else rank) / (first + _ADAPTIVE_EPSILON)
+
     def _find(self, module: str) -> tuple["_Component", str]:
         component, _, rest = module.partition(".")
         if component in self._parts:
@@ -101,6 +135,8 @@ class _Component:
         self._alphas = _Patterns(config, "alpha_pattern", default)
         self._ranks = _Patterns(config, "rank_pattern", config.get("r", _DEFAULT_RANK))
         self._rslora = config.get("use_rslora") is True
+        first = config.get("init_r")
+        self.first_rank = None if first is None else _rank(first)
         start, wish = config.get("init_weights"), config.get("use_khatri_rao")
         abba = isinstance(start, str) and start.lower() == "abba"
         self.khatri_rao = wish is True or (wish == "auto" and abba)

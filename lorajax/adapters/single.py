@@ -1,4 +1,4 @@
-"""Families whose every module has tensors of its own: LoRA, LoHa and LoKr."""
+"""Families whose every module has tensors of its own: all but SuperLoRA."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,16 +8,29 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float
 
-from lorajax.adapters.checks import check_module, check_work, factor_shapes, family_of
+from lorajax.adapters.alpha import Alpha
+from lorajax.adapters.checks import (
+    check_floats,
+    check_module,
+    check_work,
+    factor_shapes,
+    family_of,
+)
+from lorajax.adapters.dora import Axis, Magnitude, magnitude_axis
 from lorajax.adapters.families import FAMILIES, Family
 from lorajax.adapters.interface import FileUpdate
 from lorajax.adapters.matrices import Shapes, full_rank
-from lorajax.adapters.rows import cut
-from lorajax.adapters.scaling import PeftScaling, alpha_scale
+from lorajax.adapters.operators import Operator
+from lorajax.adapters.rows import cut, cut_magnitude
+from lorajax.adapters.scaling import PeftScaling
+from lorajax.errors import AdapterError
 from lorajax.formats.header import TensorTable
 from lorajax.formats.safetensors_file import TensorFile
+from lorajax.naming.bases import shape_of
+from lorajax.naming.families import MAGNITUDES
 from lorajax.naming.layers import Rows
 from lorajax.naming.resolve import Naming
+from lorajax.naming.shapes import sides
 
 # Tensors of a file whose plan is kept: SDXL with all its layers has 2,958.
 _MOST_KEPT = 2**12
@@ -29,9 +42,10 @@ class Part:
 
     Attributes:
       raw_module: the trainer's own name of it.
-      roles: role → raw key.
+      roles: role → raw key, without magnitudes.
       shapes: role → shape, without alpha.
       ranks: the rank that alpha is divided by, then all others.
+      magnitude: the raw key and the axis of DoRA's magnitudes, or None.
       rows: which of the trainer's module are this one's; empty for all.
     """
 
@@ -41,6 +55,7 @@ class Part:
     roles: Mapping[str, str]
     shapes: Shapes
     ranks: tuple[int, ...]
+    magnitude: tuple[str, Axis] | None = None
     rows: Rows = ()
 
 
@@ -61,14 +76,30 @@ class SinglePlan:
 
     def build(
         self, arrays: Mapping[str, Float[np.ndarray, "..."]]
-    ) -> dict[str, FileUpdate]:
-        """Canonical module → its update."""
-        updates: dict[str, FileUpdate] = {}
+    ) -> dict[str, FileUpdate | Operator]:
+        """Canonical module → its update, or its operator."""
+        found: dict[str, FileUpdate | Operator] = {}
         for part in self.parts:
             own = {role: arrays[key] for role, key in part.roles.items()}
-            scale = _scale(own, part.ranks, self.scaling, part.raw_module)
-            updates[part.module] = cut(part.family.build(own, scale), part.rows)
-        return updates
+            value = float(own["alpha"].item()) if "alpha" in own else None
+            alpha = Alpha(value, self.scaling, part.raw_module)
+            made = part.family.build(own, alpha)
+            whole = isinstance(made, Operator)
+            found[part.module] = made if whole else cut(made, part.rows)
+        return found
+
+    def magnitudes(
+        self, arrays: Mapping[str, Float[np.ndarray, "..."]]
+    ) -> dict[str, Magnitude]:
+        """Canonical module → the magnitudes that lie beside its update."""
+        return {
+            part.module: cut_magnitude(
+                Magnitude(arrays[key].reshape(-1), axis), part.rows
+            )
+            for part in self.parts
+            if part.magnitude
+            for key, axis in (part.magnitude,)
+        }
 
 
 def plan_single(file: TensorFile, naming: Naming) -> SinglePlan:
@@ -89,15 +120,16 @@ def plan_single(file: TensorFile, naming: Naming) -> SinglePlan:
 
 def _plan(table: TensorTable, naming: Naming) -> SinglePlan:
     parts = tuple(
-        _part(table, module, naming, roles) for module, roles in naming.modules.items()
+        _part(table, naming, module, roles) for module, roles in naming.modules.items()
     )
     # Modules that are rows of a fused one share its tensors.
-    check_work({p.raw_module: (p.family, p.shapes) for p in parts}.values())
+    apart = {tuple(p.roles.values()): (p.family, p.shapes) for p in parts}
+    check_work(apart.values())
     ranks = {
         part.module: next(iter(part.ranks), 0) or full_rank(part.shapes)
         for part in parts
     }
-    keys = frozenset(key for part in parts for key in part.roles.values())
+    keys = frozenset(key for roles in naming.modules.values() for key in roles.values())
     return SinglePlan(parts, keys, MappingProxyType(ranks))
 
 
@@ -105,28 +137,43 @@ _kept_plan = lru_cache(maxsize=16)(_plan)
 
 
 def _part(
-    table: TensorTable, module: str, naming: Naming, roles: Mapping[str, str]
+    table: TensorTable, naming: Naming, module: str, roles: Mapping[str, str]
 ) -> Part:
-    family = FAMILIES[family_of(module, roles)]
-    shapes = factor_shapes(table, roles)
-    check_module(table, module, roles, family, shapes)
-    raw_module, rows = naming.raw_modules[module], naming.rows.get(module, ())
-    ranks = family.ranks(shapes)
-    return Part(module, raw_module, family, roles, shapes, ranks, rows)
+    factors = {role: key for role, key in roles.items() if role not in MAGNITUDES}
+    family = FAMILIES[family_of(module, factors)]
+    shapes = factor_shapes(table, factors)
+    check_module(table, module, factors, family, shapes)
+    return Part(
+        module=module,
+        raw_module=naming.raw_modules[module],
+        family=family,
+        roles=factors,
+        shapes=shapes,
+        ranks=family.ranks(shapes),
+        magnitude=_magnitude(table, naming, module, roles, family),
+        rows=naming.rows.get(module, ()),
+    )
 
 
-def _scale(
-    own: Mapping[str, Float[np.ndarray, "..."]],
-    ranks: tuple[int, ...],
-    scaling: PeftScaling | None,
-    raw_module: str,
-) -> float:
-    """A module's scale; without ranks its matrices are whole (LoKr)."""
-    if "alpha" in own:
-        # LyCORIS writes an alpha also for whole matrices, and does not use it.
-        return alpha_scale(float(own["alpha"].item()), ranks[0]) if ranks else 1.0
-    if not scaling:
-        return 1.0
-    if "hada_w1_a" in own and "hada_t1" not in own:
-        return scaling.hadamard_scale(raw_module, ranks[0], ranks[1])
-    return scaling.scale(raw_module, ranks[0] if ranks else None)
+def _magnitude(
+    table: TensorTable,
+    naming: Naming,
+    module: str,
+    roles: Mapping[str, str],
+    family: Family,
+) -> tuple[str, Axis] | None:
+    found = [role for role in MAGNITUDES if role in roles]
+    if not found:
+        return None
+    if len(found) > 1 or family.is_operator:
+        raise AdapterError(
+            f"expected one tensor of magnitudes, beside an update of {module}, found "
+            f"{' and '.join(sorted(roles))}"
+        )
+    key = roles[found[0]]
+    check_floats(table, module, [key])
+    # Of a fused module the outputs are those of all its parts.
+    out, in_, _ = sides(roles, table.shapes)
+    known = shape_of(naming.base_model, module)
+    weight = (out or 0, known[1] if known else in_ or 0)
+    return key, magnitude_axis(module, found[0], table.shapes[key], weight)

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from lorajax.adapters.checks import bound, check_floats, check_rank
 from lorajax.adapters.dense import DenseUpdate
+from lorajax.adapters.dora import Magnitude
 from lorajax.adapters.interface import FileUpdate
 from lorajax.adapters.rows import cut
 from lorajax.adapters.superlora import Factor, expansion, group_sizes, reconstruct
@@ -51,6 +52,12 @@ class JointPlan:
     ) -> dict[str, FileUpdate]:
         """Canonical module → its part of the joint vector."""
         return _build(self.naming, arrays)
+
+    def magnitudes(
+        self, arrays: Mapping[str, Float[np.ndarray, "..."]]
+    ) -> dict[str, Magnitude]:
+        """None: no magnitudes lie beside a joint vector."""
+        return {}
 
 
 def plan_joint(file: TensorFile, naming: Naming) -> JointPlan:

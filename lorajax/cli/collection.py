@@ -33,13 +33,21 @@ GROUPED_FROM = 3
 
 def inspect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            "--base",
+            metavar="FILE",
+            help="Weights of the base model: makes DoRA, OFT, BOFT and (IA)³ exact.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Tell what a file is: format, base model, modules, rank, hashes, warnings."""
     from lorajax.service import inspecting
 
     with failing_politely():
-        found, refused = inspecting.inspect(files)
+        found, refused = inspecting.inspect(files, base)
     if as_json:
         print_json(found)
     else:
@@ -149,13 +157,17 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ],
         ["rank", ranks],
         ["dtype", facts["dtype"]],
-        ["norm", f"{facts['norm']:.4g}"],
+        ["norm", _norm(facts["norm"])],
         ["content key", facts["content_key"]],
         ["SHA-256", facts["file_sha256"]],
         *(["warning", warning] for warning in facts["warnings"]),
     ]
     for head, value in rows:
         say(f"  {head:<12} {value}")
+
+
+def _norm(norm: float | None) -> str:
+    return "known with --base only" if norm is None else f"{norm:.4g}"
 
 
 def _print_report(document: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ class TrainingSettings(Section):
       teacher_temperature: of the teacher's likeness, in `listnet`.
       noise: of the scores in training, as a share of each module's root mean square.
       scale_jitter: of each LoRA's strength in training: standard deviation of its
-        natural logarithm; with `encoder.normalise: unit` strengths are not seen anyway.
+        natural logarithm; with `encoder.normalise: unit` or `root` none is seen.
       select: what validation is judged by; the mean of several.
       mixture: weights of semi-hard, easy and too-easy negatives in training.
       branch_rate: learning rate of the Transformer's layers as a share of the rest's;

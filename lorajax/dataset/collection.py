@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorajax.adapters.adapter import Adapter, build_adapter, name_and_build
+from lorajax.adapters.adapter import (
+    Adapter,
+    build_adapter,
+    check_vector,
+    name_and_build,
+)
 from lorajax.dataset.tags import read_tags
 from lorajax.errors import DatasetError, LorajaxError
 from lorajax.formats.safetensors_file import open_tensor_file
@@ -124,6 +129,7 @@ def read_collection(
 def _read_member(path: Path, keep: Callable[[Adapter], Adapter | None]) -> Member:
     file = open_tensor_file(path)
     adapter = name_and_build(file)
+    check_vector(adapter)
     return Member(
         path=path,
         name=adapter.name,

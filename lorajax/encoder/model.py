@@ -5,7 +5,9 @@ over projected vectors plus learned absolute positions, then layer weights from 
 (softmax over layers, per channel), the weighted mean and L2 normalisation. `geometry`
 begins where the unlearned features already are: every module has its own map, started
 as a seeded orthonormal frame, and Transformer and MLP start as branches that add zero,
-so the embedding's cosines are those of the features until training finds better.
+so the embedding's cosines are those of the features until training finds better. With
+`values: mapped` the Transformer reads all modules to decide how much each of them
+counts, and the embedding is a weighted sum of their mapped vectors alone.
 
 References: Kanada et al., Retrieval of LoRA Models based on Layer-Wise Weight Embedding
 without Metadata, ICMR 2026 (the `random` start).
@@ -108,6 +110,21 @@ class Encoder(nnx.Module):
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b e"]:
         """Unit vectors; `rngs` with a `dropout` stream turns training noise on."""
+        _, contributions = self.parts(scores, mask, rngs)
+        pooled = contributions.sum(1)
+        norm = jnp.linalg.norm(pooled, axis=-1, keepdims=True)
+        return pooled / jnp.maximum(norm, 1e-12)
+
+    def parts(
+        self,
+        scores: Float[Array, "b n k"],
+        mask: Bool[Array, "b n"],
+        rngs: nnx.Rngs | None = None,
+    ) -> tuple[Float[Array, "b n c"], Float[Array, "b n e"]]:
+        """Weights of the modules, per channel or for all of them, and weighed values.
+
+        The sum of the second over modules, brought to length one, is the embedding.
+        """
         if rngs is not None:
             mask = _drop_modules(mask, self.settings.module_dropout, rngs)
         x, positions = self._input(scores)
@@ -115,16 +132,19 @@ class Encoder(nnx.Module):
         for block in self.blocks:
             h = block(h, mask, rngs)
         weights = self._weights(h, mask, rngs)
-        values = h - positions if self.settings.start == "geometry" else h
-        pooled = jnp.sum(weights * jnp.where(mask[..., None], values, 0.0), axis=1)
-        norm = jnp.linalg.norm(pooled, axis=-1, keepdims=True)
-        return pooled / jnp.maximum(norm, 1e-12)
+        values = self._values(x, h, positions)
+        return weights, weights * jnp.where(mask[..., None], values, 0.0)
 
     def _input(self, scores: Float[Array, "b n k"]) -> tuple[Array, Array]:
         geometry = self.settings.start == "geometry"
         x = jnp.einsum("bnk,nke->bne", scores, self.module_maps) if geometry else scores
         positions = self.positions[...] if self.settings.positions else jnp.zeros(())
         return x, positions
+
+    def _values(self, x: Array, h: Array, positions: Array) -> Array:
+        if self.settings.values == "mapped":
+            return x
+        return h - positions if self.settings.start == "geometry" else h
 
     def _weights(
         self, h: Float[Array, "b n e"], mask: Bool[Array, "b n"], rngs: nnx.Rngs | None

@@ -33,6 +33,7 @@ _CHUNK = 2**18
 _SCALING = (
     *("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern"),
     *("alpha", "use_khatri_rao", "init_weights"),
+    *("init_r", "use_cayley_neumann", "num_cayley_neumann_terms"),
 )
 # Where tensors of these names are, the metadata entry of the name says what they mean.
 _LAYOUT = "superlora"

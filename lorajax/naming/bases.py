@@ -97,6 +97,15 @@ def table_of(base_model: str) -> ModuleTable:
     )
 
 
+def shape_of(base_model: str, module: str) -> tuple[int, ...] | None:
+    """The shape of a module's weight; None where no table has it."""
+    if base_model not in BASE_MODELS:
+        return None
+    table = table_of(base_model)
+    place = table.positions.get(module)
+    return None if place is None else table.modules[place].shape
+
+
 def is_base_model(name: str) -> bool:
     """Whether detection can answer so: with a table, or by its structure alone."""
     return name in BASE_MODELS or is_open_ended(name) or is_generic(name)

@@ -18,7 +18,7 @@ Facts = tuple[tuple[str, str | bool], ...]
 _METADATA = (*BASE_FIELDS, *COMPONENTS, ENTRY)
 _PEFT = (
     *("base_model_name_or_path", "peft_type", "init_lora_weights"),
-    *("use_dora", "use_qalora"),
+    "use_qalora",
 )
 
 

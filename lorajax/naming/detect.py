@@ -63,7 +63,6 @@ def _language(modules: Modules, tensors: Tensors, claims: Claims) -> Detection |
         if (reading := read_as(family, modules, tensors))
         and 2 * len(reading.names) >= len(modules)
         and not reading.disagreeing
-        and "h" in reading.widths
     ]
     most = max((len(reading.names) for reading in readings), default=0)
     readings = [reading for reading in readings if len(reading.names) == most]
@@ -78,7 +77,9 @@ def _language(modules: Modules, tensors: Tensors, claims: Claims) -> Detection |
     }
     seen = f"{most} of {len(modules)} modules agree in name and width"
     if not sizes:
-        return _open_ended(readings, seen, claims)
+        # Operators may show no more than keys and values.
+        wide = [reading for reading in readings if "h" in reading.widths]
+        return _open_ended(wide, seen, claims) if wide else None
     spanning = {name: r.spans(size) for name, (size, r) in sizes.items()}
     base, why = choose(spanning, claimed)
     size, reading = sizes[base]

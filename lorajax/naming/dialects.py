@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from lorajax.naming.families import FAMILIES
+from lorajax.naming.families import REFUSED
+from lorajax.naming.shapes import OFT_PART, Shape
 
 
 class Key(NamedTuple):
@@ -27,7 +28,8 @@ class Key(NamedTuple):
         SuperLoRA has them), `family` (one that cannot be read) or `side`.
       label: the dialect, or the family's name.
       module: the trainer's own name of the module.
-      role: `up`, `down`, `alpha`, or LyCORIS' own name (`hada_w1_a`, `lokr_w2`, …).
+      role: `up`, `down`, `mid`, `diagonal`, `alpha`, or the family's own name
+        (`hada_w1_a`, `lokr_w2`, `oft_blocks`, …).
     """
 
     kind: str
@@ -52,15 +54,23 @@ _ROLES = {
     "B": "up",
     "A": "down",
     "alpha": "alpha",
+    "lora_mid": "mid",
+    "lora_E": "diagonal",
+    "lora_magnitude_vector": "magnitude",
 }
 _KOHYA = r"(?P<module>(?:lora|lycoris)_[^.]+)"
 _PEFT = r"(?:(?:unet|text_encoder)\.)?base_model\.model\.(?P<module>.+)"
 _DOTTED = (
-    r"(?!(?:lora|lycoris)_[^.]+\.[^.]+(?:\.weight)?$)"
+    r"(?!(?:lora|lycoris|oft)_[^.]+\.[^.]+(?:\.weight)?$)"
     r"(?!(?:(?:unet|text_encoder)\.)?base_model\.)(?P<module>.+)"
 )
-_PAIR = r"\.lora_(?P<role>A|B)(?:(?:\.[^.]+)?\.weight|\.default)?"
-_LYCORIS = r"\.(?P<role>hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2))"
+_NAMED = r"(?:(?:\.[^.]+)?\.weight|\.default)?"
+_PAIR = r"\.lora_(?P<role>A|B)" + _NAMED
+_TUNER = r"\.(?P<role>lora_(?:E|magnitude_vector)|b?oft_R|boft_s|ia3_l)" + _NAMED
+_LYCORIS = (
+    r"\.(?P<role>hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2)"
+    r"|dora_scale|magnitude|diff|oft_blocks|rescale|on_input)"
+)
 _UP_DOWN = r"\.(?P<role>(?:up|down)(?=\.weight$)|alpha$)(?:\.weight)?"
 
 
@@ -69,15 +79,22 @@ def _row(dialect: str, pattern: str, module: str = r"\g<module>") -> Row:
 
 
 ROWS = (
-    _row("kohya", _KOHYA + r"\.(?P<role>lora_up|lora_down)\.weight"),
+    _row("kohya", _KOHYA + r"\.(?P<role>lora_up|lora_down|lora_mid)\.weight"),
     _row("kohya", _KOHYA + r"\.lora_(?P<role>A|B)(?:\.weight)?"),
     _row("kohya", _KOHYA + r"\.(?P<role>alpha)"),
     _row("kohya", _KOHYA + _LYCORIS),
+    _row(
+        "kohya",
+        r"oft_(?P<module>unet_[^.]+)\.(?P<role>oft_blocks(?:\.[0-9])?|rescale|alpha)",
+        r"lora_\g<module>",
+    ),
     _row("peft", _PEFT + _PAIR),
+    _row("peft", _PEFT + _TUNER),
     _row("peft", _PEFT + _LYCORIS + r"(?:\.default)?"),
     _row("peft", _PEFT + r"\.(?P<role>alpha)"),
     _row("diffusers", _DOTTED + _PAIR),
-    _row("kohya dotted", _DOTTED + r"\.(?P<role>lora_up|lora_down)\.weight"),
+    _row("diffusers", _DOTTED + _TUNER),
+    _row("kohya dotted", _DOTTED + r"\.(?P<role>lora_up|lora_down|lora_mid)\.weight"),
     _row("kohya dotted", _DOTTED + _LYCORIS + r"(?:\.default)?"),
     _row("diffusers 0.22", _DOTTED + r"(?<!\.processor)\.lora" + _UP_DOWN),
     _row("diffusers 0.22", _DOTTED + r"\.lora_linear_layer" + _UP_DOWN),
@@ -114,6 +131,7 @@ _JOINT = re.compile(rf"superlora\.g{_NUMBER}\.k{_NUMBER}\.(?:core|a{_NUMBER})")
 _SIDE = re.compile(
     r".+\.(?:modules_to_save|original_module|base_layer)\..+"
     r"|.+\.lora_embedding_[AB](?:\..+)?|.+\.lora_B(?:\.[^.]+)?\.bias"
+    r"|.+\.(?:diff_[bm]|[wb]_norm|ranknum(?:\.[^.]+)?)"  # of norms and biases
     r"|bundle_emb\..+|<[^<>]+>"
 )
 # Plain weights of the model itself; asked last, because LoRA names end so as well.
@@ -143,10 +161,10 @@ class SortedKeys:
     ambiguous: list[str] = field(default_factory=list)
 
 
-def sort_keys(names: Mapping[str, object], metadata: Mapping[str, str]) -> SortedKeys:
+def sort_keys(tensors: Mapping[str, Shape], metadata: Mapping[str, str]) -> SortedKeys:
     """Sort a file's tensor names; `metadata` tells cloneofsimo's tokens."""
     keys = SortedKeys()
-    for name in names:
+    for name in tensors:
         if metadata.get(name) == EMBEDDING:
             keys.side.append(name)
             continue
@@ -155,6 +173,7 @@ def sort_keys(names: Mapping[str, object], metadata: Mapping[str, str]) -> Sorte
             (keys.ambiguous if readings else keys.unknown).append(name)
             continue
         _file(keys, name, readings[0])
+    _settle(keys, tensors)
     return keys
 
 
@@ -176,6 +195,29 @@ def _file(keys: SortedKeys, name: str, key: Key) -> None:
             keys.dialects[key.label] = keys.dialects.get(key.label, 0) + 1
 
 
+def _settle(keys: SortedKeys, tensors: Mapping[str, Shape]) -> None:
+    """What a name alone does not say: its neighbours and its axes do.
+
+    LyCORIS calls the vector of (IA)³ `weight`, as full weights are called, gives
+    BOFT's stages the name of OFT's blocks, and writes the differences of norms, which
+    are no matrices, under the name of other layers'. kohya's OFT for FLUX.1 counts the
+    parts of a module also where it is one.
+    """
+    full = set(keys.side)
+    for module, roles in keys.modules.items():
+        if "on_input" in roles and (weight := f"{module}.weight") in full:
+            roles["ia3_weight"] = weight
+            full.remove(weight)
+        if {role for role in roles if role.startswith(OFT_PART)} == {f"{OFT_PART}0"}:
+            roles["oft_blocks"] = roles.pop(f"{OFT_PART}0")
+        if "oft_blocks" in roles and len(tensors[roles["oft_blocks"]]) == 4:
+            roles["boft_blocks"] = roles.pop("oft_blocks")
+        if "diff" in roles and len(tensors[roles["diff"]]) < 2:
+            full.add(roles.pop("diff"))
+    keys.side = [name for name in tensors if name in full]
+    keys.modules = {module: roles for module, roles in keys.modules.items() if roles}
+
+
 @lru_cache(maxsize=16_384)
 def parse_key(name: str) -> tuple[Key, ...]:
     """All readings of a tensor name; exactly one for every name that we know.
@@ -188,7 +230,9 @@ def parse_key(name: str) -> tuple[Key, ...]:
         if (match := row.pattern.fullmatch(name))
     ]
     readings += [
-        Key("family", family) for family, rx in FAMILIES.items() if rx.fullmatch(name)
+        Key("family", family)
+        for family, refused in REFUSED.items()
+        if refused.pattern.fullmatch(name)
     ]
     if _JOINT.fullmatch(name):
         readings.append(Key("joint", "superlora"))

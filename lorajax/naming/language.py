@@ -99,8 +99,9 @@ def read_as(
             continue
         names[raw] = place.name
         layers[place.stack] = max(layers.get(place.stack, 0), place.layer + 1)
+        out, in_, _ = sides(roles, tensors)
         for side, (times, symbol) in zip(
-            sides(roles, tensors), family.parts[place.part], strict=True
+            (out, in_), family.parts[place.part], strict=True
         ):
             if side is None:
                 continue

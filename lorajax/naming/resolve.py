@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 from lorajax.errors import NamingError
@@ -11,7 +11,8 @@ from lorajax.naming.declared import Facts, Words, config_read, metadata_read
 from lorajax.naming.detect import detect
 from lorajax.naming.detection import Detection
 from lorajax.naming.dialects import SortedKeys, sort_keys
-from lorajax.naming.families import families_of, refuse_families, refuse_peft_type
+from lorajax.naming.divided import divided
+from lorajax.naming.families import family_name, refuse_families, refuse_peft_type
 from lorajax.naming.indexed import name_indexed
 from lorajax.naming.language import order
 from lorajax.naming.layers import Piece, Rows
@@ -33,8 +34,8 @@ class Naming:
       base_model: one of `BASE_MODELS`, or what `bases.is_base_model` knows.
       evidence: why this base model, in words.
       format: the trainer's dialect.
-      family: the kind of update: `lora`, `loha`, `lokr`, several of them joined by
-        `+`, or `superlora`.
+      family: the kind of update: `lora`, `loha`, `lokr`, `full`, `oft`, … several of
+        them joined by `+`, with `+dora` where magnitudes lie beside; or `superlora`.
       modules: canonical module → role (`up`, `down`, `alpha`, …) → raw key, in the
         order of the base model's table; without keys for `superlora`. Several share
         their keys where the trainer's module is fused.
@@ -58,6 +59,14 @@ class Naming:
     side: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     layout: Layout | None = None
+
+    @cached_property
+    def fused(self) -> Mapping[str, Mapping[str, Rows]]:
+        """Canonical module that is rows → all that its trainer's module is made of."""
+        parts: dict[str, dict[str, Rows]] = {}
+        for module, rows in self.rows.items():
+            parts.setdefault(self.raw_modules[module], {})[module] = rows
+        return {module: parts[self.raw_modules[module]] for module in self.rows}
 
 
 def resolve(
@@ -104,7 +113,7 @@ def _resolve(
     keys = sort_keys(tensors, metadata)
     refuse_families(keys.families)
     refuse_peft_type(peft_config)
-    if not keys.dialects and not keys.joint:
+    if not keys.joint and not (keys.dialects and keys.modules):
         raise not_a_lora(tensors)
     _refuse_strange_keys(keys)
     if keys.joint:
@@ -116,13 +125,20 @@ def _resolve(
     _refuse_strange_alphas(lone_alphas, found.base_model)
     raw_of, rows = _raw_in_order(found)
     chosen = set(raw_of.values())
-    named = {n: MappingProxyType(dict(modules[raw])) for n, raw in raw_of.items()}
+    own: dict[str, dict[str, str]] = {}
+    for raw, pieces in found.pieces.items():
+        own |= divided(raw, modules[raw], pieces)
+    named = {
+        name: MappingProxyType(own.get(name) or dict(modules[raw]))
+        for name, raw in raw_of.items()
+    }
+    rows = {name: spans for name, spans in rows.items() if name not in own}
     roles = [role for module in named.values() for role in module]
     return Naming(
         base_model=found.base_model,
         evidence=found.evidence,
         format=max(keys.dialects, key=keys.dialects.__getitem__),
-        family="+".join(families_of(roles)),
+        family=family_name(roles),
         modules=MappingProxyType(named),
         raw_modules=MappingProxyType(raw_of),
         rows=MappingProxyType(rows),

@@ -118,7 +118,7 @@ def _spans(candidate: _Candidate) -> bool:
 def _context_width(candidate: _Candidate, seen: Mapping[str, Sides]) -> int | None:
     """Width of the text features: the inputs of the first `attn2.to_k`."""
     for raw, layer in candidate.layers.items():
-        if layer.pieces[0].module.endswith("attn2.to_k") and (width := seen[raw][1]):
+        if layer.pieces[0].module.endswith("attn2.to_k") and (width := seen[raw].in_):
             return width
     return None
 

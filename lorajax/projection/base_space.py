@@ -8,7 +8,7 @@ Nothing is fitted, so one file is enough and vectors never change as a library g
 import numpy as np
 from jaxtyping import Float
 
-from lorajax.adapters.adapter import Adapter
+from lorajax.adapters.adapter import Adapter, check_vector
 from lorajax.errors import ProjectionError
 from lorajax.projection.signs import sign_matrix
 from lorajax.projection.sketch import sketch_adapter
@@ -27,7 +27,9 @@ def base_space_vector(adapter: Adapter) -> Float[np.ndarray, " e"]:
 
     Raises:
       ProjectionError: where numbers too large or too small leave no direction.
+      AdapterError: for an operator, which has no update.
     """
+    check_vector(adapter)
     vector = np.zeros(WIDTH)
     with np.errstate(all="ignore"):
         for module, core in sorted(sketch_adapter(adapter, SIDE).items()):

@@ -13,7 +13,7 @@ import numpy as np
 from blake3 import blake3
 from jaxtyping import Float, Int
 
-from lorajax.adapters.adapter import Adapter, check_numbers
+from lorajax.adapters.adapter import Adapter, check_numbers, check_vector
 from lorajax.config.features import Scaling
 from lorajax.errors import ProjectionError
 from lorajax.projection.features import Features
@@ -82,8 +82,10 @@ class Basis(ABC):
         Raises:
           ProjectionError: for a LoRA of another base model, one without a single live
             module that the basis knows, or numbers too large to compute with.
-          AdapterError: for a file that holds NaN or Inf, naming the tensor.
+          AdapterError: for a file that holds NaN or Inf, naming the tensor, and for an
+            operator, which has no update.
         """
+        check_vector(adapter)
         facts = self.facts
         places = self._live(adapter)
         scores = np.zeros((1, len(facts.modules), facts.width), "f4")

@@ -43,7 +43,9 @@ def normalised(
 
     Args:
       features: of any LoRAs.
-      how: `none`, `rms` (divided by the module's length in training) or `unit`.
+      how: `none`, `rms` (divided by the module's length in training), `unit` (length
+        one) or `root` (length √share, its share of the LoRA's mean length: which
+        modules are strong is kept, how strong the LoRA is, is not).
       lengths: root mean square length of each module's scores over the training set.
     """
     if how == "none":
@@ -52,7 +54,13 @@ def normalised(
         scale = 1.0 / np.where(lengths > 0, lengths, 1.0)
         return Features(features.scores * scale[:, None].astype("f4"), features.mask)
     norm = np.linalg.norm(features.scores, axis=-1, keepdims=True)
-    return Features(features.scores / np.where(norm > 0, norm, 1.0), features.mask)
+    unit = features.scores / np.where(norm > 0, norm, 1.0)
+    if how == "unit":
+        return Features(unit, features.mask)
+    mean = (norm[..., 0] * features.mask).sum(1) / np.maximum(features.mask.sum(1), 1)
+    mean = mean[:, None, None]
+    share = np.sqrt(norm / np.where(mean > 0, mean, 1.0))
+    return Features(unit * share, features.mask)
 
 
 def module_lengths(features: Features) -> Float[np.ndarray, " n"]:

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from lorajax.encoder.embedder import TrainedEncoder, params_state
-from lorajax.encoder.model import Encoder
 from lorajax.projection.basis import BasisFacts
 from lorajax.projection.features import Features, normalised
 
@@ -93,26 +92,4 @@ def _pieces(features: Features) -> Iterator[Features]:
 def _parts(
     graph: nnx.GraphDef, state: nnx.State, scores: Array, mask: Array
 ) -> tuple[Array, Array]:
-    """Weights, and what is summed into the pooled vector; see `pooled_parts`."""
-    return pooled_parts(nnx.merge(graph, state), scores, mask)
-
-
-def pooled_parts(
-    model: Encoder, scores: Float[Array, "b n k"], mask: Bool[Array, "b n"]
-) -> tuple[Float[Array, "b n c"], Float[Array, "b n e"]]:
-    """The encoder's own steps up to its sum: weights per channel, weighted values.
-
-    The sum of the second over modules, brought to length one, is the embedding.
-    """
-    geometry = model.settings.start == "geometry"
-    x = jnp.einsum("bnk,nke->bne", scores, model.module_maps) if geometry else scores
-    positions = model.positions[...] if model.settings.positions else jnp.zeros(())
-    h = x + positions
-    for block in model.blocks:
-        h = block(h, mask, None)
-    if model.settings.layer_weights == "mlp":
-        weights = model.layer_weights(h, mask, None)
-    else:
-        weights = (mask / mask.sum(1, keepdims=True))[..., None]
-    values = h - positions if geometry else h
-    return weights, weights * jnp.where(mask[..., None], values, 0.0)
+    return nnx.merge(graph, state).parts(scores, mask)

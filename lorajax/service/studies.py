@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lorajax.config import load_job
 from lorajax.errors import CheckpointError, ConfigError
 from lorajax.service.progress import OnProgress, Progress
 
@@ -25,8 +26,9 @@ def study(
 ) -> dict[str, Any]:
     """Runs every configuration on `seeds` splits; what is done is not done again.
 
-    A collection, its teacher and its controls are read once for all. Seeds are those
-    of the first configuration and the same for all.
+    A collection and its teacher are read once for all. Seeds are those of the first
+    configuration and the same for all. Controls learn nothing, and are measured with
+    the first configuration that asks for them.
 
     Args:
       over: a file whose settings go before those of every configuration.
@@ -53,11 +55,14 @@ def study(
             "name each file after its method",
         )
     out.mkdir(parents=True, exist_ok=True)
-    opened, seconds = Opened(), {}
+    opened, seconds, controlled = Opened(), {}, False
     document: dict[str, Any] = {"runs": names, "seeds": seeds, "seconds": seconds}
     for number, (name, config) in enumerate(zip(names, configs, strict=True)):
         on_progress(Progress("study", number, len(names), name))
         own = [f"run.root={out}", f"run.name={name}", f"evaluation.splits={seeds}"]
+        if controlled:
+            own.append("evaluation.controls=false")
+        controlled |= load_job(config, overrides, over).evaluation.controls
         resumed = (out / name / "config.yaml").exists()
         report = train(
             config,

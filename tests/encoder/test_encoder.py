@@ -1,12 +1,14 @@
 """The encoder: masks, starts, ablations, sizes."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 from flax import nnx
 
 from lorajax.config import EncoderSettings
-from lorajax.encoder.embedder import TrainedEncoder, initial_encoder
+from lorajax.encoder.embedder import TrainedEncoder, initial_encoder, params_state
 from lorajax.encoder.model import Encoder
 from lorajax.errors import EncoderError
 from lorajax.projection.features import Features, flattened, normalised
@@ -36,6 +38,7 @@ VARIANTS = [
     {"start": "random", "positions": False, "layer_weights": "mean"},
     {"start": "geometry"},
     {"start": "geometry", "layers": 0, "layer_weights": "mean"},
+    {"start": "geometry", "values": "mapped", "normalise": "root"},
 ]
 
 
@@ -64,6 +67,34 @@ def test_geometry_starts_near_the_unlearned_cosines() -> None:
     vectors = wide.embed(given)
     error = vectors @ vectors.T - unlearned @ unlearned.T
     assert np.abs(error).max() < 0.2 and np.sqrt((error**2).mean()) < 0.06
+
+
+def test_a_transformer_that_decides_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="without effect"):
+        EncoderSettings(values="mapped", layers=1, layer_weights="mean")
+    assert EncoderSettings(values="mapped", layers=0, layer_weights="mean").layers == 0
+
+
+def test_mapped_values_are_a_weighted_sum_of_the_modules_own_vectors() -> None:
+    """With weights of one channel known, the embedding follows by plain arithmetic."""
+    made = encoder(start="geometry", values="mapped", normalise="none")
+    rng = np.random.default_rng(3)
+    shaken = {
+        name: array + 0.3 * rng.standard_normal(array.shape).astype("f4")
+        for name, array in made.params.items()
+    }
+    made = dataclasses.replace(made, params=shaken)
+    given = features(6)
+    model = nnx.merge(made.graph, params_state(made.graph, shaken))
+    mapped = np.einsum("bnk,nke->bne", given.scores, shaken["module_maps"])
+    h = jax.numpy.asarray(mapped + shaken["positions"])
+    mask = jax.numpy.asarray(given.mask)
+    for block in model.blocks:
+        h = block(h, mask, None)
+    weights = np.asarray(model.layer_weights(h, mask, None))
+    pooled = (weights * mapped * given.mask[..., None]).sum(1)
+    expected = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    np.testing.assert_allclose(made.embed(given), expected, atol=1e-5)
 
 
 def test_layer_weights_are_a_softmax_over_live_layers() -> None:

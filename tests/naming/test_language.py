@@ -202,3 +202,18 @@ def test_names_of_sizes_are_unique():
     assert len(set(names)) == len(names)
     shapes = {(s.family, s.layers, *s.widths.values()) for s in SIZES}
     assert len(shapes) == sum(not size.declared_only for size in SIZES)
+
+
+def test_operators_show_some_of_the_widths():
+    """(IA)³ of PEFT on what it chooses by default: never the hidden width of Llama."""
+    scaled = {
+        f"{PEFT}{name}.ia3_l": (1, in_) if "down_proj" in name else (out, 1)
+        for name, (out, in_) in only(LLAMA_3, "k_proj", "v_proj", "down_proj").items()
+    }
+    naming = resolve(scaled)
+    assert (naming.base_model, naming.family) == ("llama-32x4096-14336", "ia3")
+    assert len(naming.modules) == 96 and not naming.unmapped
+    turned = {
+        f"{PEFT}{n}.oft_R.weight": (in_ // 32, 496) for n, (_, in_) in UNLISTED.items()
+    }
+    assert resolve(turned).base_model == "llama-4416"

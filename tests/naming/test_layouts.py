@@ -222,13 +222,12 @@ LISTS = {
 def test_key_lists_of_real_files(name: str):
     base, dialect, raw, canonical, side = LISTS[name]
     shapes = keys(name)
-    # DoRA's magnitudes are the business of families, not of names.
-    shapes = {key: s for key, s in shapes.items() if not key.endswith(".dora_scale")}
     naming = resolve(shapes, QWEN_SAYS if base == "qwen-image" else {})
     assert (naming.base_model, naming.format) == (base, dialect)
     assert len(set(naming.raw_modules.values())) == raw
     assert len(naming.modules) == canonical and not naming.unmapped
     assert len(naming.side) == side
+    assert naming.family == ("lora+dora" if "dora" in name else "lora")
     read = {key for roles in naming.modules.values() for key in roles.values()}
     assert read | set(naming.side) == set(shapes)
 
@@ -268,3 +267,56 @@ def test_all_attention_layers_are_not():
     naming = resolve(kohya(only(written.FLUX_NATIVE, "double_blocks")))
     assert naming.base_model == "flux"
     assert "its blocks end where those of flux do" in naming.evidence
+
+
+def oft(layers: Weights, blocks: int = 4) -> Shapes:
+    """kohya's OFT for FLUX.1, where fused modules keep their parts apart."""
+    found: Shapes = {}
+    for layer, (out, in_) in layers.items():
+        name = "oft_unet_" + layer.replace(".", "_")
+        parts = [out]
+        if "qkv" in layer or "linear1" in layer:
+            parts = [in_] * 3 + [out - 3 * in_] * (out > 3 * in_)
+        found[f"{name}.alpha"] = ()
+        for i, part in enumerate(parts):
+            side = part // blocks
+            found[f"{name}.oft_blocks.{i}"] = (blocks, side, side)
+    return found
+
+
+def test_kohyas_oft_keeps_the_parts_of_fused_modules_apart():
+    shapes = oft(without(written.FLUX_NATIVE, "mod"))
+    naming = resolve(shapes)
+    assert (naming.base_model, naming.family) == ("flux", "oft")
+    assert len(naming.modules) == 418 and not naming.rows and not naming.unmapped
+    assert naming.modules["transformer.single_transformer_blocks.2.proj_mlp"] == {
+        "oft_blocks": "oft_unet_single_blocks_2_linear1.oft_blocks.3",
+        "alpha": "oft_unet_single_blocks_2_linear1.alpha",
+    }
+    read = [key for roles in naming.modules.values() for key in roles.values()]
+    assert set(read) == set(shapes)
+    name = "oft_unet_single_blocks_2_linear1.oft_blocks"
+    whole = {name: (3, 7168, 7168)}
+    parts = [f"{name}.{i}" for i in range(4)]
+    fused = {k: s for k, s in shapes.items() if k not in parts} | whole
+    assert len(resolve(fused).rows) == 4
+    two = {k: s for k, s in shapes.items() if k not in parts[2:]}
+    two[parts[1]] = (4, 4608, 4608)
+    with pytest.raises(NamingError, match=r"oft_blocks\.0 to oft_blocks\.3 for"):
+        resolve(two)
+
+
+@pytest.mark.parametrize("inputs", [True, False])
+def test_channels_that_lie_on_either_side_of_a_fused_module(inputs: bool):
+    """(IA)³ of LyCORIS: one vector, and a number in the file tells the side."""
+    shapes: Shapes = {}
+    for layer, (out, in_) in only(written.FLUX_NATIVE, "qkv", "linear1").items():
+        name = "lycoris_" + layer.replace(".", "_")
+        shapes[f"{name}.weight"] = (in_ if inputs else out,)
+        shapes[f"{name}.on_input"] = ()
+    naming = resolve(shapes, {"ss_base_model_version": "flux1"})
+    assert (naming.base_model, naming.family) == ("flux", "ia3")
+    assert len(naming.modules) == len(naming.rows) == 19 * 6 + 38 * 4
+    key = "lycoris_double_blocks_0_img_attn_qkv.weight"
+    with pytest.raises(NamingError, match="found 3000 channels"):
+        resolve(shapes | {key: (3000,)}, {"ss_base_model_version": "flux1"})

@@ -199,11 +199,22 @@ def peft(module: str) -> Shapes:
 
 
 REFUSED: dict[str, tuple[Shapes, str]] = {
-    "OFT": (
-        kohya("sd1", ".attn1.to_q") | {"lora_unet_x.oft_blocks": (2, 2, 2)},
-        "found OFT (orthogonal fine-tuning), which is recognised but not supported yet",
+    "C3A": (
+        kohya("sd1", ".attn1.to_q") | {"lora_unet_x.c3a_kernel": (2, 2, 2)},
+        "found C3A (PEFT), which is recognised but not supported yet",
     ),
-    "DoRA": (kohya("sd1") | {"lora_unet_x.dora_scale": (2, 1)}, "found DoRA, which"),
+    "GLoRA": (
+        kohya("sd1") | {"lora_unet_x.a1.weight": (2, 1)},
+        "found GLoRA (LyCORIS), whose update is a function of the base model's weights",
+    ),
+    "T-LoRA": (
+        kohya("sd1") | {"lora_unet_x.lambda_layer": (1, 2)},
+        "found T-LoRA, whose update is counted from an initial state",
+    ),
+    "VeRA": (
+        peft("a.b") | {"base_model.model.a.b.vera_lambda_d": (4,)},
+        "found VeRA (PEFT), whose tensors are placed or completed by torch's random",
+    ),
     "textual inversion": ({"emb_params": (8, 768)}, "found a textual inversion"),
     "SDXL inversion": (
         {"clip_l": (4, 768), "clip_g": (4, 1280)},
@@ -221,6 +232,7 @@ REFUSED: dict[str, tuple[Shapes, str]] = {
     "VAE": ({"encoder.down.0.block.0.conv1.weight": (1,)}, "full weights of a VAE"),
     "language model": ({"model.layers.0.mlp.up_proj.weight": (2, 2)}, "language model"),
     "nothing": ({"foo": (3, 3)}, "expected LoRA tensors"),
+    "norms alone": ({"lora_unet_x.diff": (320,)}, "expected LoRA tensors"),
     "strange key": (
         kohya("sd1") | {"lora_unet_x.sparkle": (2, 2)},
         "found 1 that mean nothing or two things: 'lora_unet_x.sparkle'",
@@ -254,8 +266,10 @@ def test_refusals_name_what_was_found(case: str):
 
 
 CONFIGS = {
-    "OFT": ({"peft_type": "OFT"}, "OFT (PEFT)"),
-    "DoRA": ({"use_dora": True}, "found DoRA"),
+    "VB-LoRA": ({"peft_type": "VBLORA"}, "VB-LoRA (PEFT), which"),
+    "HRA": ({"peft_type": "HRA"}, "HRA (PEFT), whose update is a function of"),
+    "unheard of": ({"peft_type": "SPARKLE"}, "SPARKLE (PEFT), which"),
+    "QALoRA": ({"use_qalora": True}, "found QALoRA (PEFT)"),
     "PiSSA": ({"init_lora_weights": "pissa_niter_4"}, "started by pissa_niter_4"),
 }
 

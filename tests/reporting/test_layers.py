@@ -11,7 +11,7 @@ from lorajax.naming.bases import BASE_MODELS, table_of
 from lorajax.projection.basis import BasisFacts
 from lorajax.projection.features import Features, normalised
 from lorajax.reporting.blocks import labels_of, panels_of, place_of
-from lorajax.reporting.layer_weights import layer_shares, pooled_parts
+from lorajax.reporting.layer_weights import layer_shares
 from lorajax.reporting.layers import layers_section
 from tests.reporting.reading import read
 
@@ -42,9 +42,7 @@ def test_the_parts_add_up_to_the_embedding(
     state = params_state(encoder.graph, encoder.params)
     model = nnx.merge(encoder.graph, state)
     seen = normalised(features, encoder.settings.normalise, encoder.lengths)
-    weights, parts = pooled_parts(
-        model, jnp.asarray(seen.scores), jnp.asarray(seen.mask)
-    )
+    weights, parts = model.parts(jnp.asarray(seen.scores), jnp.asarray(seen.mask))
     pooled = np.asarray(parts).sum(1)
     unit = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
     np.testing.assert_allclose(unit, encoder.embed(features), atol=1e-5)
@@ -56,7 +54,7 @@ def test_shares_are_means_over_loras_and_channels() -> None:
     found = layer_shares(encoder, features, FACTS)
     model = nnx.merge(encoder.graph, params_state(encoder.graph, encoder.params))
     seen = normalised(features, "unit", encoder.lengths)
-    weights, _ = pooled_parts(model, jnp.asarray(seen.scores), jnp.asarray(seen.mask))
+    weights, _ = model.parts(jnp.asarray(seen.scores), jnp.asarray(seen.mask))
     of_lora = np.asarray(weights).mean(2)
     np.testing.assert_allclose(found.shares, of_lora.mean(0), atol=1e-6)
     live = features.mask.sum(1)

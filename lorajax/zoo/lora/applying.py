@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from lorajax.adapters.adapter import Adapter, read_adapter
+from lorajax.adapters.adapter import Adapter, check_vector, read_adapter
 from lorajax.errors import ZooError
 from lorajax.formats.sidecar import CONFIG_NAME, WEIGHTS_NAME
 from lorajax.formats.text import clean, shown
@@ -87,6 +87,7 @@ def _read(path: Path) -> Adapter:
             )
         path = path / WEIGHTS_NAME
     adapter = read_adapter(path)
+    check_vector(adapter)
     if adapter.base_model != BASE_MODEL:
         raise ZooError(
             f"{shown(path)}: expected a LoRA of {BASE_MODEL}, found one of "
