@@ -15,15 +15,14 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from lorajax.naming import table_of
-from lorajax.naming.spellings import spellings
+from lorajax.naming.bases import base_of
+from lorajax.naming.layers import Layer, flat
 
 CACHE = Path(__file__).parent.parent / ".cache" / "benchmarks"
 # Raise it when other bytes are drawn, so that files of before are not taken for them.
 VERSION = 1
 STRENGTH = 0.02
 NOISE = 0.05
-_STABILITY = ("input_blocks", "middle_block", "output_blocks")
 
 
 @dataclass(frozen=True)
@@ -35,17 +34,21 @@ class Kind:
       rank: of every module.
       declared: what kohya's trainer calls the base model in the file's metadata.
       without: modules with such a part in their names are left alone.
+      own: how names begin where kohya's trainer keeps those of the model's own code.
     """
 
     base_model: str
     rank: int
     declared: str
     without: tuple[str, ...] = ("resnets", "samplers")
+    own: tuple[str, ...] = ()
 
 
 SD1 = Kind("sd1", 32, "sd_v1")
-SDXL = Kind("sdxl", 32, "sdxl_base_v1-0")
-FLUX = Kind("flux", 16, "flux1", without=("text_encoder",))
+_SDXL = ("input_blocks", "middle_block", "output_blocks")
+_FLUX = ("double_blocks", "single_blocks")
+SDXL = Kind("sdxl", 32, "sdxl_base_v1-0", own=_SDXL)
+FLUX = Kind("flux", 16, "flux1", without=("text_encoder",), own=_FLUX)
 
 
 def lora_files(kind: Kind, count: int) -> list[Path]:
@@ -89,10 +92,15 @@ def draw_factors(
 
 def modules(kind: Kind) -> Iterator[tuple[str, tuple[int, ...]]]:
     """kohya's name and the weight's shape of every module in the files of a kind."""
-    names = _kohya_names(kind.base_model)
-    for module in table_of(kind.base_model).modules:
-        if not any(part in module.name for part in kind.without):
-            yield names[module.name], module.shape
+    for component in base_of(kind.base_model).components:
+        prefix = next(p for p in component.prefixes if p.startswith("lora_"))
+        own = any(_own_names(kind, layer) for layer in component.layers)
+        for layer in component.layers:
+            names = _own_names(kind, layer) if own else layer.names
+            module = layer.pieces[0].module
+            path = f"{component.name}.{module}"
+            if names and not any(part in path for part in kind.without):
+                yield prefix + flat(names[0]), layer.shape
 
 
 def sides(kind: Kind) -> list[tuple[int, int]]:
@@ -100,16 +108,13 @@ def sides(kind: Kind) -> list[tuple[int, int]]:
     return [(shape[0], math.prod(shape[1:])) for _, shape in modules(kind)]
 
 
-def _kohya_names(base_model: str) -> dict[str, str]:
-    """Canonical → kohya's name; for SDXL the one that follows Stability's code."""
-    names: dict[str, str] = {}
-    for raw, name in spellings(base_model).items():
-        if not raw.startswith("lora_"):
-            continue
-        stability = any(block in raw for block in _STABILITY)
-        if name not in names or (stability and base_model == "sdxl"):
-            names[name] = raw
-    return names
+def _own_names(kind: Kind, layer: Layer) -> list[str]:
+    """The names of the model's own code, where kohya's trainer follows it."""
+    return [
+        name
+        for name in layer.names
+        if name.startswith(kind.own) and ".processor." not in name
+    ]
 
 
 def _ones(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ from lorajax.formats.dtypes import DTYPES, FLOATS, to_float32
 from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
 from lorajax.formats.scan import lora_name
 from lorajax.formats.text import listed, shown
+from lorajax.naming.layers import Rows
 from lorajax.naming.resolve import Naming, resolve
 
 _KEPT = (DTYPES["F16"], DTYPES["BF16"], DTYPES["F32"])
@@ -58,7 +59,9 @@ class Adapter:
       content_key: BLAKE3 of the file's body and of what its bytes mean.
       evidence: why this base model.
       magnitudes: module → DoRA's magnitudes, which lie beside its update.
-      operators: module → what its weight goes through; these have no update.
+      operators: module → what its weight goes through; these have no update. Where the
+        module is rows of a trainer's fused one, what the fused weight goes through.
+      fused: such a module → all that the fused one is made of → their rows of it.
     """
 
     path: Path
@@ -79,6 +82,7 @@ class Adapter:
     evidence: str
     magnitudes: Mapping[str, Magnitude] = field(default_factory=dict)
     operators: Mapping[str, Operator] = field(default_factory=dict)
+    fused: Mapping[str, Mapping[str, Rows]] = field(default_factory=dict)
 
     @cached_property
     def norm(self) -> float:
@@ -210,6 +214,7 @@ def _build(file: TensorFile, naming: Naming) -> Adapter:
         evidence=naming.evidence,
         magnitudes=magnitudes,
         operators=alive,
+        fused=naming.fused,
     )
 
 

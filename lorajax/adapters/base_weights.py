@@ -2,11 +2,13 @@
 
 DoRA, OFT, BOFT and (IA)³ change a weight by an amount that depends on it. The base is
 a safetensors file in the layout of the module table (diffusers): each weight under its
-module's canonical name, with or without the component in front. A weight is read when
-its update is computed and forgotten again, so that memory stays that of one module.
+module's canonical name, with or without the component in front. What works on a fused
+weight as a whole gets it put together from its parts. A weight is read when its update
+is computed and forgotten again, so that memory stays that of one module.
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -18,16 +20,21 @@ from lorajax.adapters.checks import check_finite, check_floats
 from lorajax.adapters.dense import DenseUpdate
 from lorajax.adapters.dora import decomposed
 from lorajax.adapters.interface import Update
+from lorajax.adapters.rows import put_back, take
 from lorajax.errors import AdapterError
 from lorajax.formats.dtypes import to_float32
 from lorajax.formats.safetensors_file import TensorFile
 from lorajax.formats.text import shown
-from lorajax.naming.bases import table_of
+from lorajax.naming.bases import shape_of
+from lorajax.naming.layers import Rows
 
 # Models that keep their weights as [in, out], while updates are [out, in].
-_TRANSPOSED = ("gpt2",)
+_TRANSPOSED = re.compile(r"(?:distil)?gpt2(?:-\w+)?")
 
+# Of a module, and of the trainer's one that it is rows of, if it is.
 Weight = Float[np.ndarray, "out in_ ..."]
+Whole = Float[np.ndarray, "whole in_ ..."]
+Parts = Mapping[str, Rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +42,13 @@ class BasedUpdate:
     """An update that is computed from a base weight whenever it is asked for.
 
     Attributes:
-      weight: reads the base weight W.
-      change: W → ΔW.
+      weight: reads the base weight W, of a fused module all of it.
+      change: W → ΔW of the module's own rows.
       shape: `(out, in)` of ΔW as a matrix.
     """
 
-    weight: Callable[[], Weight]
-    change: Callable[[Weight], Weight]
+    weight: Callable[[], Whole]
+    change: Callable[[Whole], Weight]
     shape: tuple[int, int]
 
     def matmul(self, x: Float[np.ndarray, "in_ k"]) -> Float[np.ndarray, "out k"]:
@@ -78,11 +85,7 @@ def with_base(adapter: Adapter, base: TensorFile) -> Adapter:
         holds numbers that are none.
     """
     based = {
-        module: BasedUpdate(
-            weight=_reader(adapter.base_model, module, base),
-            change=_change(adapter, module),
-            shape=_matrix_shape(adapter.base_model, module),
-        )
+        module: _based(adapter, module, base)
         for module in _in_order(adapter, {*adapter.operators, *adapter.magnitudes})
     }
     if not based:
@@ -110,32 +113,58 @@ def with_base(adapter: Adapter, base: TensorFile) -> Adapter:
     )
 
 
-def _change(adapter: Adapter, module: str) -> Callable[[Weight], Weight]:
-    """W → ΔW of one module."""
-    if module in adapter.operators:
-        return adapter.operators[module].delta_weight
-    magnitude, update = adapter.magnitudes[module], adapter.updates.get(module)
+def _based(adapter: Adapter, module: str, base: TensorFile) -> BasedUpdate:
+    parts = _parts(adapter, module)
+    readers = [(_reader(adapter, part, base), rows) for part, rows in parts.items()]
+    return BasedUpdate(
+        weight=lambda: put_back([(read(), rows) for read, rows in readers]),
+        change=_change(adapter, module, parts),
+        shape=_matrix_shape(adapter, module),
+    )
 
-    def change(weight: Weight) -> Weight:
-        matrix = weight.reshape(len(weight), -1)
-        # A dead update is a direction that training left alone, not the magnitude.
-        delta = np.zeros_like(matrix) if update is None else update.dense()
-        return decomposed(weight, delta, magnitude)
+
+def _parts(adapter: Adapter, module: str) -> Parts:
+    """The modules whose weights it takes to know this one's update, with their rows."""
+    magnitude = adapter.magnitudes.get(module)
+    if magnitude is not None and magnitude.axis == "out":
+        return {module: ()}
+    return adapter.fused.get(module, {module: ()})
+
+
+def _change(adapter: Adapter, module: str, parts: Parts) -> Callable[[Whole], Weight]:
+    """W → ΔW of one module, W being the weight of all parts."""
+    if module in adapter.operators:
+        operator = adapter.operators[module]
+        return lambda weight: take(operator.delta_weight(weight), parts[module])
+    magnitude = adapter.magnitudes[module]
+
+    def change(weight: Whole) -> Weight:
+        direction = put_back(
+            [(_direction(adapter, p), rows) for p, rows in parts.items()]
+        )
+        return take(decomposed(weight, direction, magnitude), parts[module])
 
     return change
 
 
-def _reader(base_model: str, module: str, base: TensorFile) -> Callable[[], Weight]:
+def _direction(adapter: Adapter, module: str) -> Float[np.ndarray, "out in_"]:
+    # A dead update is a direction that training left alone, not the magnitude.
+    update = adapter.updates.get(module)
+    shape = _matrix_shape(adapter, module)
+    return np.zeros(shape, np.float32) if update is None else update.dense()
+
+
+def _reader(adapter: Adapter, module: str, base: TensorFile) -> Callable[[], Weight]:
     """Reads one module's weight; its name and shape are checked right away."""
     name = _name(module, base)
-    wanted = _shape(base_model, module)
-    turned = base_model in _TRANSPOSED
+    wanted = _shape(adapter, module)
+    turned = _TRANSPOSED.fullmatch(adapter.base_model) is not None
     found = base.tensors[name].shape
     if (found[::-1] if turned else found) != wanted:
         raise AdapterError(
             f"{shown(base.path)}: expected a base weight {list(wanted)} for {module}, "
             f"found {list(found)}",
-            f"name the weights of {base_model}",
+            f"name the weights of {adapter.base_model}",
         )
     check_floats(base.table, module, [name])
 
@@ -159,16 +188,22 @@ def _name(module: str, base: TensorFile) -> str:
     )
 
 
-def _shape(base_model: str, module: str) -> tuple[int, ...]:
-    table = table_of(base_model)
-    return table.modules[table.positions[module]].shape
+def _shape(adapter: Adapter, module: str) -> tuple[int, ...]:
+    """That of the weight; without a table only an update tells it."""
+    if known := shape_of(adapter.base_model, module):
+        return known
+    if module in adapter.updates:
+        return adapter.updates[module].shape
+    raise AdapterError(
+        f"{shown(adapter.path)}: expected a base model with a table of modules, which "
+        f"tells the shape of {module}, found {adapter.base_model}"
+    )
 
 
-def _matrix_shape(base_model: str, module: str) -> tuple[int, int]:
-    out, *rest = _shape(base_model, module)
+def _matrix_shape(adapter: Adapter, module: str) -> tuple[int, int]:
+    out, *rest = _shape(adapter, module)
     return out, prod(rest)
 
 
-def _in_order(adapter: Adapter, modules: Iterable[str]) -> list[str]:
-    places = table_of(adapter.base_model).positions
-    return sorted(modules, key=places.__getitem__)
+def _in_order(adapter: Adapter, modules: Collection[str]) -> list[str]:
+    return [module for module in adapter.ranks if module in modules]

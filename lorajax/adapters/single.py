@@ -21,13 +21,16 @@ from lorajax.adapters.families import FAMILIES, Family
 from lorajax.adapters.interface import FileUpdate
 from lorajax.adapters.matrices import Shapes, full_rank
 from lorajax.adapters.operators import Operator
+from lorajax.adapters.rows import cut, cut_magnitude
 from lorajax.adapters.scaling import PeftScaling
 from lorajax.errors import AdapterError
 from lorajax.formats.header import TensorTable
 from lorajax.formats.safetensors_file import TensorFile
-from lorajax.naming.bases import table_of
+from lorajax.naming.bases import shape_of
 from lorajax.naming.families import MAGNITUDES
+from lorajax.naming.layers import Rows
 from lorajax.naming.resolve import Naming
+from lorajax.naming.shapes import sides
 
 # Tensors of a file whose plan is kept: SDXL with all its layers has 2,958.
 _MOST_KEPT = 2**12
@@ -43,6 +46,7 @@ class Part:
       shapes: role → shape, without alpha.
       ranks: the rank that alpha is divided by, then all others.
       magnitude: the raw key and the axis of DoRA's magnitudes, or None.
+      rows: which of the trainer's module are this one's; empty for all.
     """
 
     module: str
@@ -52,6 +56,7 @@ class Part:
     shapes: Shapes
     ranks: tuple[int, ...]
     magnitude: tuple[str, Axis] | None = None
+    rows: Rows = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,9 @@ class SinglePlan:
             own = {role: arrays[key] for role, key in part.roles.items()}
             value = float(own["alpha"].item()) if "alpha" in own else None
             alpha = Alpha(value, self.scaling, part.raw_module)
-            found[part.module] = part.family.build(own, alpha)
+            made = part.family.build(own, alpha)
+            whole = isinstance(made, Operator)
+            found[part.module] = made if whole else cut(made, part.rows)
         return found
 
     def magnitudes(
@@ -86,7 +93,9 @@ class SinglePlan:
     ) -> dict[str, Magnitude]:
         """Canonical module → the magnitudes that lie beside its update."""
         return {
-            part.module: Magnitude(arrays[key].reshape(-1), axis)
+            part.module: cut_magnitude(
+                Magnitude(arrays[key].reshape(-1), axis), part.rows
+            )
             for part in self.parts
             if part.magnitude
             for key, axis in (part.magnitude,)
@@ -113,7 +122,9 @@ def _plan(table: TensorTable, naming: Naming) -> SinglePlan:
     parts = tuple(
         _part(table, naming, module, roles) for module, roles in naming.modules.items()
     )
-    check_work((part.family, part.shapes) for part in parts)
+    # Modules that are rows of a fused one share its tensors.
+    apart = {tuple(p.roles.values()): (p.family, p.shapes) for p in parts}
+    check_work(apart.values())
     ranks = {
         part.module: next(iter(part.ranks), 0) or full_rank(part.shapes)
         for part in parts
@@ -140,6 +151,7 @@ def _part(
         shapes=shapes,
         ranks=family.ranks(shapes),
         magnitude=_magnitude(table, naming, module, roles, family),
+        rows=naming.rows.get(module, ()),
     )
 
 
@@ -158,7 +170,10 @@ def _magnitude(
             f"expected one tensor of magnitudes, beside an update of {module}, found "
             f"{' and '.join(sorted(roles))}"
         )
-    key, modules = roles[found[0]], table_of(naming.base_model)
-    weight = modules.modules[modules.positions[module]].shape
+    key = roles[found[0]]
     check_floats(table, module, [key])
+    # Of a fused module the outputs are those of all its parts.
+    out, in_, _ = sides(roles, table.shapes)
+    known = shape_of(naming.base_model, module)
+    weight = (out or 0, known[1] if known else in_ or 0)
     return key, magnitude_axis(module, found[0], table.shapes[key], weight)

@@ -17,6 +17,7 @@ from lorajax.adapters.checks import bound, check_floats, check_rank
 from lorajax.adapters.dense import DenseUpdate
 from lorajax.adapters.dora import Magnitude
 from lorajax.adapters.interface import FileUpdate
+from lorajax.adapters.rows import cut
 from lorajax.adapters.superlora import Factor, expansion, group_sizes, reconstruct
 from lorajax.errors import AdapterError
 from lorajax.formats.header import TensorTable
@@ -107,7 +108,10 @@ def _build(
     spans = module_spans(layout)
     shapes = {module.name: module.shape for module in layout.modules}
     return {
-        module: DenseUpdate(values[slice(*spans[raw])].reshape(shapes[raw][0], -1))
+        module: cut(
+            DenseUpdate(values[slice(*spans[raw])].reshape(shapes[raw][0], -1)),
+            naming.rows.get(module, ()),
+        )
         for module, raw in naming.raw_modules.items()
     }
 

@@ -20,7 +20,7 @@ from lorajax.errors import CheckpointError
 from lorajax.export.card import model_card
 from lorajax.export.model import BASIS_FILE, ENCODER_FILE, Model, load_model
 from lorajax.formats.text import clean, listed
-from lorajax.naming.bases import BASE_MODELS
+from lorajax.naming.bases import BASE_MODELS, is_base_model
 
 VERSION = "1"
 
@@ -123,7 +123,7 @@ def load_bundle(folder: str | Path) -> Bundle:
             f"{clean(str(version))}",
             "export it again with this version of lorajax",
         )
-    if not isinstance(bases, dict) or not bases or not bases.keys() <= set(BASE_MODELS):
+    if not isinstance(bases, dict) or not bases or not all(map(is_base_model, bases)):
         raise CheckpointError(
             f"{folder}: expected models of {', '.join(BASE_MODELS)}, found "
             + (listed(map(str, bases)) if isinstance(bases, dict) else "no list"),

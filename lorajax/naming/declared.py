@@ -7,7 +7,7 @@ kept for the next file that says the same.
 
 from collections.abc import Container, Mapping
 
-from lorajax.naming.detect import BASE_FIELDS
+from lorajax.naming.claims import BASE_FIELDS
 from lorajax.naming.dialects import EMBEDDING
 from lorajax.naming.indexed import COMPONENTS
 from lorajax.naming.superlora import ENTRY

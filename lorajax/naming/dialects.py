@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lorajax.naming.families import REFUSED
-from lorajax.naming.shapes import Shape
+from lorajax.naming.shapes import OFT_PART, Shape
 
 
 class Key(NamedTuple):
@@ -80,11 +80,12 @@ def _row(dialect: str, pattern: str, module: str = r"\g<module>") -> Row:
 
 ROWS = (
     _row("kohya", _KOHYA + r"\.(?P<role>lora_up|lora_down|lora_mid)\.weight"),
+    _row("kohya", _KOHYA + r"\.lora_(?P<role>A|B)(?:\.weight)?"),
     _row("kohya", _KOHYA + r"\.(?P<role>alpha)"),
     _row("kohya", _KOHYA + _LYCORIS),
     _row(
         "kohya",
-        r"oft_(?P<module>unet_[^.]+)\.(?P<role>oft_blocks|rescale|alpha)",
+        r"oft_(?P<module>unet_[^.]+)\.(?P<role>oft_blocks(?:\.[0-9])?|rescale|alpha)",
         r"lora_\g<module>",
     ),
     _row("peft", _PEFT + _PAIR),
@@ -199,13 +200,16 @@ def _settle(keys: SortedKeys, tensors: Mapping[str, Shape]) -> None:
 
     LyCORIS calls the vector of (IA)³ `weight`, as full weights are called, gives
     BOFT's stages the name of OFT's blocks, and writes the differences of norms, which
-    are no matrices, under the name of other layers'.
+    are no matrices, under the name of other layers'. kohya's OFT for FLUX.1 counts the
+    parts of a module also where it is one.
     """
     full = set(keys.side)
     for module, roles in keys.modules.items():
         if "on_input" in roles and (weight := f"{module}.weight") in full:
             roles["ia3_weight"] = weight
             full.remove(weight)
+        if {role for role in roles if role.startswith(OFT_PART)} == {f"{OFT_PART}0"}:
+            roles["oft_blocks"] = roles.pop(f"{OFT_PART}0")
         if "oft_blocks" in roles and len(tensors[roles["oft_blocks"]]) == 4:
             roles["boft_blocks"] = roles.pop("oft_blocks")
         if "diff" in roles and len(tensors[roles["diff"]]) < 2:

@@ -81,7 +81,7 @@ def _find_walk(
         for parts in _FEED_FORWARD_ORDERS:
             walk = _walk(table_of(base).modules, classes, parts)
             if max(modules) < len(walk) and all(
-                agrees(walk[i], roles, tensors) for i, roles in modules.items()
+                agrees(walk[i].shape, roles, tensors) for i, roles in modules.items()
             ):
                 return walk
     raise NamingError(

@@ -1,23 +1,27 @@
 """Raw tensor names and shapes → the canonical modules of a base model."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 from lorajax.errors import NamingError
-from lorajax.naming.bases import table_of
+from lorajax.naming.bases import BASE_MODELS, TABLED, table_of
 from lorajax.naming.declared import Facts, Words, config_read, metadata_read
-from lorajax.naming.detect import Detection, detect
+from lorajax.naming.detect import detect
+from lorajax.naming.detection import Detection
 from lorajax.naming.dialects import SortedKeys, sort_keys
+from lorajax.naming.divided import divided
 from lorajax.naming.families import family_name, refuse_families, refuse_peft_type
 from lorajax.naming.indexed import name_indexed
+from lorajax.naming.language import order
+from lorajax.naming.layers import Piece, Rows
+from lorajax.naming.sgm import BLOCKS as SGM_BLOCKS
 from lorajax.naming.shapes import Shape
-from lorajax.naming.spellings import flat, spellings
+from lorajax.naming.spellings import layers_named
 from lorajax.naming.strangers import not_a_lora
 from lorajax.naming.superlora import Layout, read_layout
 
-_SGM_BLOCKS = ("input_blocks", "output_blocks", "middle_block")
 # Characters of a file whose names are kept: SDXL with all its layers has 300,000.
 _LONGEST_KEPT = 2**19
 
@@ -27,14 +31,17 @@ class Naming:
     """What every tensor of a file is; nothing of it can be changed.
 
     Attributes:
-      base_model: one of `BASE_MODELS`.
+      base_model: one of `BASE_MODELS`, or what `bases.is_base_model` knows.
       evidence: why this base model, in words.
       format: the trainer's dialect.
       family: the kind of update: `lora`, `loha`, `lokr`, `full`, `oft`, … several of
         them joined by `+`, with `+dora` where magnitudes lie beside; or `superlora`.
       modules: canonical module → role (`up`, `down`, `alpha`, …) → raw key, in the
-        order of the base model's table; without keys for `superlora`.
+        order of the base model's table; without keys for `superlora`. Several share
+        their keys where the trainer's module is fused.
       raw_modules: canonical module → the trainer's own name of it.
+      rows: canonical module → which rows of the trainer's module it is made of, in
+        their order; modules that are whole are absent.
       unmapped: raw modules that the base model's table does not hold.
       side: raw keys of full weights, biases and embeddings.
       warnings: what a person should know, one line each.
@@ -47,10 +54,19 @@ class Naming:
     family: str
     modules: Mapping[str, Mapping[str, str]]
     raw_modules: Mapping[str, str]
+    rows: Mapping[str, Rows] = field(default_factory=lambda: MappingProxyType({}))
     unmapped: tuple[str, ...] = ()
     side: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     layout: Layout | None = None
+
+    @cached_property
+    def fused(self) -> Mapping[str, Mapping[str, Rows]]:
+        """Canonical module that is rows → all that its trainer's module is made of."""
+        parts: dict[str, dict[str, Rows]] = {}
+        for module, rows in self.rows.items():
+            parts.setdefault(self.raw_modules[module], {})[module] = rows
+        return {module: parts[self.raw_modules[module]] for module in self.rows}
 
 
 def resolve(
@@ -107,9 +123,16 @@ def _resolve(
         modules = name_indexed(modules, tensors, metadata)
     found = detect(modules, tensors, metadata, peft_config)
     _refuse_strange_alphas(lone_alphas, found.base_model)
-    raw_of = _raw_in_order(found)
+    raw_of, rows = _raw_in_order(found)
     chosen = set(raw_of.values())
-    named = {n: MappingProxyType(dict(modules[raw])) for n, raw in raw_of.items()}
+    own: dict[str, dict[str, str]] = {}
+    for raw, pieces in found.pieces.items():
+        own |= divided(raw, modules[raw], pieces)
+    named = {
+        name: MappingProxyType(own.get(name) or dict(modules[raw]))
+        for name, raw in raw_of.items()
+    }
+    rows = {name: spans for name, spans in rows.items() if name not in own}
     roles = [role for module in named.values() for role in module]
     return Naming(
         base_model=found.base_model,
@@ -118,6 +141,7 @@ def _resolve(
         family=family_name(roles),
         modules=MappingProxyType(named),
         raw_modules=MappingProxyType(raw_of),
+        rows=MappingProxyType(rows),
         unmapped=tuple(raw for raw in modules if raw not in chosen),
         side=tuple(keys.side),
         warnings=found.warnings,
@@ -140,7 +164,7 @@ def _resolve_joint(
     shapes = {module.name: module.shape for module in layout.modules}
     weights = {name: {"weight": name} for name in shapes}
     found = detect(weights, shapes, metadata, peft_config)
-    raw_of = _raw_in_order(found)
+    raw_of, rows = _raw_in_order(found)
     chosen = set(raw_of.values())
     return Naming(
         base_model=found.base_model,
@@ -149,6 +173,7 @@ def _resolve_joint(
         family="superlora",
         modules=MappingProxyType({name: MappingProxyType({}) for name in raw_of}),
         raw_modules=MappingProxyType(raw_of),
+        rows=MappingProxyType(rows),
         unmapped=tuple(raw for raw in shapes if raw not in chosen),
         side=tuple(keys.side),
         warnings=found.warnings,
@@ -178,30 +203,48 @@ def _apart(
 
 
 def _refuse_strange_alphas(alphas: Mapping[str, str], base_model: str) -> None:
-    """An alpha of a module without factors changes nothing; any other is misread."""
-    known = spellings(base_model)
-    strange = [key for raw, key in alphas.items() if flat(raw) not in known]
+    """An alpha of a module without factors changes nothing; any other is misread.
+
+    Without a table nobody knows which of the two it is.
+    """
+    known = base_model in TABLED
+    strange = [
+        key
+        for raw, key in alphas.items()
+        if not (known and layers_named(base_model, raw))
+    ]
     _refuse_strange_keys(SortedKeys(unknown=strange))
 
 
-def _raw_in_order(found: Detection) -> dict[str, str]:
-    """Canonical → raw module, in the order of the base model's table.
+def _raw_in_order(found: Detection) -> tuple[dict[str, str], dict[str, Rows]]:
+    """Canonical → raw module, in the order of the base model, and the rows of pieces.
 
     Of two spellings of one module sgm's is dropped: some SDXL files carry the same
     update under diffusers and sgm names.
     """
-    raw_of: dict[str, str] = {}
-    for raw, name in found.names.items():
-        other = raw_of.get(name)
-        if other is None or _is_sgm(other):
-            raw_of[name] = raw
-        elif not _is_sgm(raw):
-            raise NamingError(
-                f"expected one update for {name}, found {other[:80]!r} and {raw[:80]!r}"
-            )
-    places = table_of(found.base_model).positions
-    return {name: raw_of[name] for name in sorted(raw_of, key=places.__getitem__)}
+    pieces: dict[str, tuple[str, Piece]] = {}
+    for raw, parts in found.pieces.items():
+        for piece in parts:
+            other = pieces.get(piece.module)
+            if other is None or _is_sgm(other[0]):
+                pieces[piece.module] = (raw, piece)
+            elif not _is_sgm(raw):
+                raise NamingError(
+                    f"expected one update for {piece.module}, found "
+                    f"{other[0][:80]!r} and {raw[:80]!r}"
+                )
+    names = _sorted(pieces, found.base_model)
+    rows = {name: pieces[name][1].rows for name in names if pieces[name][1].rows}
+    return {name: pieces[name][0] for name in names}, rows
+
+
+def _sorted(names: Iterable[str], base_model: str) -> list[str]:
+    """In the order of the base model's table, or of the numbers in the names."""
+    if base_model not in BASE_MODELS:
+        return sorted(names, key=order)
+    places = table_of(base_model).positions
+    return sorted(names, key=lambda name: places.get(name, len(places)))
 
 
 def _is_sgm(raw: str) -> bool:
-    return any(block in raw for block in _SGM_BLOCKS)
+    return any(block in raw for block in SGM_BLOCKS)

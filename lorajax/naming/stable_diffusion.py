@@ -1,14 +1,14 @@
-"""Module tables of Stable Diffusion 1.x, 2.x and XL, made by walking the architecture.
+"""The U-Nets of Stable Diffusion 1.x, 2.x and XL, made by walking the architecture.
 
-A table holds what trainers update: the attention blocks' linear layers and 1x1
-convolutions (LoRA) and the residual blocks' and samplers' convolutions (LoCon), then
-the text encoders. Blocks come in the order in which a picture passes them.
+They hold what trainers update: the attention blocks' linear layers and 1x1
+convolutions (LoRA) and the residual blocks' and samplers' convolutions (LoCon).
+Blocks come in the order in which a picture passes them.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lorajax.naming.table import Module, ModuleTable
+from lorajax.naming.table import Module
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,9 @@ class UNet:
         return len(self.channels)
 
 
-@dataclass(frozen=True)
-class TextEncoder:
-    """A CLIP text encoder: how many layers, how wide."""
-
-    component: str
-    layers: int
-    width: int
-
-
 SD1_UNET = UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 768, linear_projection=False)
 SD2_UNET = UNet((320, 640, 1280, 1280), (1, 1, 1, 0), 1024)
 SDXL_UNET = UNet((320, 640, 1280), (0, 2, 10), 2048)
-CLIP_L = TextEncoder("text_encoder", 12, 768)
-CLIP_H = TextEncoder("text_encoder", 23, 1024)
-CLIP_G = TextEncoder("text_encoder_2", 32, 1280)
 
 
 def unet_modules(unet: UNet) -> Iterator[Module]:
@@ -62,17 +50,6 @@ def unet_modules(unet: UNet) -> Iterator[Module]:
     yield from _up(unet)
 
 
-def text_modules(encoder: TextEncoder) -> Iterator[Module]:
-    """The six linear layers of every layer of a CLIP text encoder."""
-    width = encoder.width
-    for i in range(encoder.layers):
-        layer = f"{encoder.component}.text_model.encoder.layers.{i}"
-        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            yield Module(f"{layer}.self_attn.{part}", (width, width))
-        yield Module(f"{layer}.mlp.fc1", (4 * width, width))
-        yield Module(f"{layer}.mlp.fc2", (width, 4 * width))
-
-
 def _down(unet: UNet) -> Iterator[Module]:
     in_ = unet.channels[0]
     for d, (width, depth) in enumerate(zip(unet.channels, unet.depths, strict=True)):
@@ -82,7 +59,7 @@ def _down(unet: UNet) -> Iterator[Module]:
             yield from _attention(unet, f"{block}.attentions.{j}", width, depth)
             in_ = width
         if d + 1 < unet.levels:
-            name = f"unet.{block}.downsamplers.0.conv"
+            name = f"{block}.downsamplers.0.conv"
             yield Module(name, (width, width, 3, 3))
 
 
@@ -100,7 +77,7 @@ def _up(unet: UNet) -> Iterator[Module]:
             yield from _attention(unet, f"{block}.attentions.{j}", width, depth)
             in_ = width
         if level:
-            yield Module(f"unet.{block}.upsamplers.0.conv", (width, width, 3, 3))
+            yield Module(f"{block}.upsamplers.0.conv", (width, width, 3, 3))
 
 
 def _skip_widths(unet: UNet) -> list[int]:
@@ -116,7 +93,6 @@ def _skip_widths(unet: UNet) -> list[int]:
 def _resnet(
     unet: UNet, name: str, out: int, in_: int, skip: bool = False
 ) -> Iterator[Module]:
-    name = f"unet.{name}"
     yield Module(f"{name}.conv1", (out, in_, 3, 3))
     yield Module(f"{name}.time_emb_proj", (out, unet.time))
     yield Module(f"{name}.conv2", (out, out, 3, 3))
@@ -128,10 +104,10 @@ def _attention(unet: UNet, name: str, width: int, depth: int) -> Iterator[Module
     if not depth:
         return
     projection = (width, width) if unet.linear_projection else (width, width, 1, 1)
-    yield Module(f"unet.{name}.proj_in", projection)
+    yield Module(f"{name}.proj_in", projection)
     for k in range(depth):
-        yield from _transformer(f"unet.{name}.transformer_blocks.{k}", width, unet)
-    yield Module(f"unet.{name}.proj_out", projection)
+        yield from _transformer(f"{name}.transformer_blocks.{k}", width, unet)
+    yield Module(f"{name}.proj_out", projection)
 
 
 def _transformer(name: str, width: int, unet: UNet) -> Iterator[Module]:
@@ -142,12 +118,3 @@ def _transformer(name: str, width: int, unet: UNet) -> Iterator[Module]:
         yield Module(f"{name}.{attention}.to_out.0", (width, width))
     yield Module(f"{name}.ff.net.0.proj", (8 * width, width))
     yield Module(f"{name}.ff.net.2", (width, 4 * width))
-
-
-SD1 = ModuleTable("sd1", (*unet_modules(SD1_UNET), *text_modules(CLIP_L)))
-SD2 = ModuleTable("sd2", (*unet_modules(SD2_UNET), *text_modules(CLIP_H)))
-SDXL = ModuleTable(
-    "sdxl",
-    (*unet_modules(SDXL_UNET), *text_modules(CLIP_L), *text_modules(CLIP_G)),
-)
-UNETS = {"sd1": SD1_UNET, "sd2": SD2_UNET, "sdxl": SDXL_UNET}

@@ -1,9 +1,10 @@
 """Files that are no LoRA, and base models that have no table: refused by name."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lorajax.errors import NamingError
+from lorajax.naming.layers import flat
 
 Shape = tuple[int, ...]
 
@@ -22,28 +23,6 @@ _CHECKPOINTS = (
 )  # fmt: skip
 _EMBEDDINGS = {"emb_params", "clip_l", "clip_g", "t5", "t5xxl", "string_to_param", "*"}
 _EMBEDDING_WIDTHS = {768, 1024, 1280, 2048, 4096}
-
-# On names whose dots are underscores; the first that fits names the base.
-_OTHER_BASES = (
-    (r"double_blocks_\d+_.*mlp_fc\d", "HunyuanVideo"),
-    (r"(?:double|single)_blocks_\d+_processor", "FLUX.1 (XLabs)"),
-    (r"(?:double|single)_blocks_\d+_", "HunyuanVideo or another relative of FLUX.1"),
-    (r"single_transformer_blocks_\d+_", "FLUX in diffusers' split layers"),
-    (r"joint_blocks_\d+_", "Stable Diffusion 3"),
-    (r"transformer_blocks_\d+_(?:img|txt)_m(?:lp|od)", "Qwen-Image"),
-    (r"transformer_blocks_\d+_attn_(?:add|to)_",
-     "FLUX in diffusers' split layers, Stable Diffusion 3 or Qwen-Image"),
-    (r"blocks_\d+_(?:self|cross)_attn_[qkvo]_proj", "Cosmos"),
-    (r"blocks_\d+_(?:self_attn_[qkvo]$|cross_attn_[qkvo]|ffn_)", "Wan"),
-    (r"lora_prior_(?:unet|te)_", "Stable Cascade"),
-    (r"(?:layers|refiner)_\d+_(?:attention|feed_forward)_", "Z-Image or Lumina"),
-    (r"model_layers_\d+_(?:self_attn|mlp)_", "a Llama-style language model"),
-    (r"model_decoder_layers_\d+_", "an OPT-style language model"),
-    (r"encoder_block_\d+_layer_\d+_", "T5"),
-    (r"bert_encoder_layer_\d+_", "BERT"),
-    (r"(?:down|up|mid)_blocks?_|(?:input|output|middle)_blocks?_",
-     "a U-Net of unknown layout"),
-)  # fmt: skip
 
 # Blocks of diffusion transformers; those of a U-Net are numbered by their level first.
 _TRANSFORMER_BLOCK = re.compile(
@@ -85,42 +64,30 @@ def _is_textual_inversion(tensors: Mapping[str, Shape]) -> bool:
     )
 
 
-def refuse_foreign_blocks(flat_modules: list[str], declared: str) -> None:
-    """Raise for layers of a diffusion transformer that the detected base has not.
+def foreign_blocks(raw_modules: Iterable[str]) -> bool:
+    """Whether any lies within the blocks of a diffusion transformer.
 
     All layers within blocks have their place in a table, and text encoders are shared:
-    without this rule the larger part of a HunyuanVideo LoRA would pass for FLUX.1,
-    and a LoRA for Stable Diffusion 3 with its text encoders for SDXL.
+    without this rule most of another model's LoRA would pass for a relative's, and a
+    LoRA for an unknown one with its text encoders for SDXL.
 
     Args:
-      flat_modules: the modules outside the base's table, with dots as underscores.
-      declared: what the file says about its base model, or nothing.
+      raw_modules: those outside a base model's table.
     """
-    if foreign := [name for name in flat_modules if _TRANSFORMER_BLOCK.search(name)]:
-        raise unknown_base(foreign, declared)
+    return any(_TRANSFORMER_BLOCK.search(flat(name)) for name in raw_modules)
 
 
-def unknown_base(flat_modules: list[str], declared: str) -> NamingError:
-    """The refusal of a LoRA whose base model has no table.
+def unknown_base(raw_modules: Iterable[str], claimed: str) -> NamingError:
+    """The refusal of a LoRA of no known base model, and without blocks.
 
     Args:
-      flat_modules: module names with dots as underscores.
-      declared: what the file says about its base model, or nothing.
+      claimed: what the file says about its base model, or nothing.
     """
-    for pattern, base in _OTHER_BASES:
-        if any(re.search(pattern, name) for name in flat_modules):
-            known = f"{base} ({declared})" if declared else base
-            return NamingError(
-                f"expected a known base model, found a LoRA for {known}, "
-                "which is not supported yet"
-            )
-    if declared:
-        return NamingError(
-            f"expected a known base model, found a LoRA for {declared}, "
-            "which is not supported yet"
-        )
+    whose = f" of a LoRA for {claimed}" if claimed else ""
     return NamingError(
-        f"expected modules of a known base model, found {_some(flat_modules)}"
+        f"expected modules of a known base model, or numbered blocks, found "
+        f"{_some(list(raw_modules))}{whose}",
+        "say which model it was trained on, so that its modules can be added",
     )
 
 

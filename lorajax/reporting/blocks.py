@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 # A list of equal blocks, and a place in it.
 _LEVEL = re.compile(
-    r"(?:^|\.)(\w*(?:blocks|layers|resnets|attentions|samplers)|layer|h)\.(\d+)(?=\.)"
+    r"(?:^|\.)(\w*(?:blocks|layers|resnets|attentions|samplers)|block|layer|h)"
+    r"\.(\d+)(?=\.)"
 )
 _MID = "mid_block"
 # These make up one U-Net; other lists of blocks have drawings of their own.

@@ -84,6 +84,48 @@ def test_weights_of_gpt2_lie_transposed(tmp_path: Path):
     np.testing.assert_allclose(found, weight.T * (vector - 1), rtol=1e-5, atol=1e-6)
 
 
+def test_base_models_without_a_table(tmp_path: Path):
+    """The update of DoRA tells the weight's shape, an operator does not."""
+    module = "model.layers.0.self_attn.q_proj"
+    rng = np.random.default_rng(0)
+    up, down, weight = (
+        rng.standard_normal(shape).astype("f4")
+        for shape in ((48, 2), (2, 48), (48, 48))
+    )
+    base = tmp_path / "base.safetensors"
+    save_file({f"{module}.weight": weight}, base)
+    m = np.linspace(1, 2, 48, dtype="f4")
+    tensors = {"lora_B.weight": up, "lora_A.weight": down, "lora_magnitude_vector": m}
+    path = write_peft(
+        tmp_path / "dora",
+        {f"{module}.{role}": array for role, array in tensors.items()},
+        base_model_name_or_path="nobody/knows",
+        lora_alpha=2,
+    )
+    assert read_adapter(path).base_model == "llama-48"
+    total = weight + up.astype("f8") @ down
+    new = m[:, None] * total / np.linalg.norm(total, axis=1, keepdims=True)
+    assert_behaves(based(path, base).updates[module], new - weight, 0)
+    path = write_peft(tmp_path / "ia3", {f"{module}.ia3_l": m[None]}, peft_type="IA3")
+    with pytest.raises(AdapterError, match=r"a table of modules, .* found llama-48"):
+        based(path, base)
+
+
+def test_weights_of_all_sizes_of_gpt2_lie_transposed(tmp_path: Path):
+    module = "transformer.h.1.attn.c_proj"
+    weight = np.random.default_rng(0).standard_normal((1024, 1024)).astype("f4")
+    base = tmp_path / "base.safetensors"
+    save_file({f"{module}.weight": weight}, base)
+    vector = np.linspace(0, 1, 1024, dtype="f4")[None]
+    path = write_peft(
+        tmp_path / "adapter",
+        {f"{module}.ia3_l": vector},
+        base_model_name_or_path="gpt2-medium",
+    )
+    found = based(path, base).updates[module].dense()
+    np.testing.assert_allclose(found, weight.T * (vector - 1), rtol=1e-5, atol=1e-6)
+
+
 def test_an_exact_adapter_needs_no_base(tmp_path: Path):
     plain, _ = lora(WIDE)
     adapter = read_adapter(write(tmp_path / "lora.safetensors", kohya(plain, WIDE)))

@@ -19,6 +19,7 @@ MEANINGS = {
         "lora_te1_text_model_x",
         "down",
     ),
+    "lora_unet_blocks_0_x.lora_A.weight": ("kohya", "lora_unet_blocks_0_x", "down"),
     "lora_unet_x.alpha": ("kohya", "lora_unet_x", "alpha"),
     "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight": (
         "peft",

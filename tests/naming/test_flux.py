@@ -1,108 +1,48 @@
-"""FLUX.1's fused modules are read; its split ones and its relatives are refused."""
+"""FLUX.1 in whole files, with its text encoders, and what only resembles it."""
 
 import pytest
 
 from lorajax.errors import NamingError
 from lorajax.naming import resolve, table_of
-from lorajax.naming.spellings import spellings
+from lorajax.naming.spellings import layers_anywhere
+from tests.naming import written
+from tests.naming.written import Weights, dotted, kohya
 
-Shapes = dict[str, tuple[int, ...]]
-
-# Layer → (out, in), as public files have them.
-DOUBLE = {
-    "attn.qkv": (9216, 3072),
-    "attn.proj": (3072, 3072),
-    "mlp.0": (12288, 3072),
-    "mlp.2": (3072, 12288),
-    "mod.lin": (18432, 3072),
-}
-SINGLE = {
-    "linear1": (21504, 3072),
-    "linear2": (3072, 15360),
-    "modulation.lin": (9216, 3072),
-}
-SPLIT = {
-    "attn.to_q": (3072, 3072),
-    "attn.add_k_proj": (3072, 3072),
-    "norm1_context.linear": (18432, 3072),
-    "ff.net.0.proj": (12288, 3072),
-}
-
-
-def layers(doubles: int = 19, singles: int = 38) -> Shapes:
-    """Dotted layers → weight shapes, in the order in which trainers sort them."""
-    found = {
-        f"double_blocks.{i}.{stream}_{layer}": shape
-        for i in range(doubles)
-        for stream in ("img", "txt")
-        for layer, shape in DOUBLE.items()
-    }
-    return found | {
-        f"single_blocks.{i}.{layer}": shape
-        for i in range(singles)
-        for layer, shape in SINGLE.items()
-    }
-
-
-def clip(name: str = "text_model.encoder.layers.{}.mlp.fc1") -> Shapes:
-    return {name.format(i): (3072, 768) for i in range(12)}
-
-
-def kohya(weights: Shapes, prefix: str = "lora_unet") -> Shapes:
-    found: Shapes = {}
-    for layer, (out, in_) in weights.items():
-        name = f"{prefix}_{layer.replace('.', '_')}"
-        found[f"{name}.alpha"] = ()
-        found[f"{name}.lora_down.weight"] = (16, in_)
-        found[f"{name}.lora_up.weight"] = (out, 16)
-    return found
-
-
-def dotted(weights: Shapes, prefix: str = "") -> Shapes:
-    found: Shapes = {}
-    for layer, (out, in_) in weights.items():
-        found[f"{prefix}{layer}.lora_A.weight"] = (16, in_)
-        found[f"{prefix}{layer}.lora_B.weight"] = (out, 16)
-    return found
+WHOLE = written.FLUX_NATIVE
+PLAIN = {name: shape for name, shape in WHOLE.items() if "mod" not in name}
 
 
 def test_a_file_of_kohya():
-    shapes = kohya(layers())
+    shapes = kohya(WHOLE)
     assert len(shapes) == 912
     naming = resolve(shapes, {"ss_base_model_version": "flux1"})
-    assert (naming.base_model, naming.format, naming.family) == (
-        "flux",
-        "kohya",
-        "lora",
-    )
-    assert list(naming.modules) == [m.name for m in table_of("flux").modules[:304]]
+    assert (naming.base_model, naming.format) == ("flux", "kohya")
+    assert naming.family == "lora"
+    assert list(naming.modules) == [m.name for m in table_of("flux").modules[:494]]
     assert not naming.unmapped and not naming.warnings
-    qkv = naming.modules["transformer.double_blocks.0.img_attn.qkv"]
-    assert qkv["up"] == "lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight"
+    query = naming.modules["transformer.transformer_blocks.0.attn.to_q"]
+    assert query["up"] == "lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight"
 
 
-@pytest.mark.parametrize(
-    "prefix", ["", "transformer.", "diffusion_model.", "base_model.model."]
-)
-def test_fused_names_with_dots(prefix: str):
-    naming = resolve(dotted(layers(), prefix))
-    assert naming.base_model == "flux" and len(naming.modules) == 304
+@pytest.mark.parametrize("prefix", ["lora_te3_", "lora_te2_"])
+def test_its_text_encoders(prefix: str):
+    """CLIP and T5 come behind the transformer; OneTrainer counts T5 as the second."""
+    shapes = kohya(WHOLE) | kohya(written.clip(), "lora_te1_")
+    naming = resolve(shapes | kohya(written.t5(), prefix))
+    assert len(naming.modules) == 494 + 72 + 168 and not naming.unmapped
+    names = list(naming.modules)
+    assert names[494].startswith("text_encoder.text_model.encoder.layers.0.")
+    assert names[-1] == "text_encoder_2.encoder.block.23.layer.1.DenseReluDense.wo"
 
 
-def test_its_text_encoders():
-    """CLIP comes behind the transformer; T5 is counted, without a place."""
-    t5 = {f"encoder.block.{i}.layer.0.SelfAttention.q": (4096, 4096) for i in range(24)}
-    shapes = kohya(layers()) | kohya(clip(), "lora_te1") | kohya(t5, "lora_te3")
+def test_layers_outside_the_blocks_have_places_too():
+    shapes = kohya(WHOLE | {"img_in": (3072, 64), "final_layer.linear": (64, 3072)})
     naming = resolve(shapes)
-    assert len(naming.modules) == 316 and len(naming.unmapped) == 24
-    assert list(naming.modules)[304].startswith("text_encoder.text_model.encoder")
+    assert naming.base_model == "flux" and not naming.unmapped
+    assert naming.raw_modules["transformer.proj_out"] == "lora_unet_final_layer_linear"
 
 
-def test_layers_outside_the_blocks_are_counted():
-    shapes = kohya(layers() | {"img_in": (3072, 64), "final_layer.linear": (64, 3072)})
-    naming = resolve(shapes)
-    assert naming.base_model == "flux" and len(naming.modules) == 304
-    assert naming.unmapped == ("lora_unet_img_in", "lora_unet_final_layer_linear")
+ENCODERS = "sdxl and sd3-medium and sd3.5-medium and sd3.5-large and flux"
 
 
 @pytest.mark.parametrize(
@@ -110,103 +50,89 @@ def test_layers_outside_the_blocks_are_counted():
     ["flux", "flux1", "flux-1-dev/lora", "Flux.1-dev", "FLUX.1-schnell", "flux_dev"],
 )
 def test_declared_names(said: str):
-    """The text encoder alone could be SDXL's as well; the file's word decides."""
-    shapes = kohya(clip(), "lora_te1")
-    with pytest.raises(NamingError, match="belong to sdxl and flux"):
+    """CLIP alone could be another model's as well; the file's word decides."""
+    shapes = kohya(written.clip(), "lora_te1_")
+    with pytest.raises(NamingError, match=ENCODERS):
         resolve(shapes)
-    assert resolve(shapes, {"modelspec.architecture": said}).base_model == "flux"
+    naming = resolve(shapes, {"modelspec.architecture": said})
+    assert naming.base_model == "flux"
+    assert "the file's own word decides against sdxl, " in naming.evidence
+
+
+def test_a_word_that_means_several_lists_those():
+    shapes = kohya(written.clip(), "lora_te1_")
+    with pytest.raises(NamingError, match=ENCODERS):
+        resolve(shapes, {"ss_base_model_version": "wan2.1"})
+    naming = resolve(shapes, {"ss_base_model_version": "sd3.5-large"})
+    assert naming.base_model == "sd3.5-large"
 
 
 def test_a_file_from_the_hub_names_its_base():
     config = {"base_model_name_or_path": "black-forest-labs/FLUX.1-dev"}
-    naming = resolve(dotted(layers(), "base_model.model."), {}, config)
+    naming = resolve(dotted(WHOLE, "base_model.model."), {}, config)
     assert naming.base_model == "flux" and not naming.warnings
 
 
 def test_stable_diffusion_shares_no_transformer_name_with_it():
-    flux = set(spellings("flux"))
-    for base in ("sd1", "sd2", "sdxl", "gpt2", "distilbert-base"):
-        assert all("text_model" in name for name in flux & set(spellings(base)))
+    for module in table_of("flux").modules:
+        shared = layers_anywhere(module.name).keys() & {"sd1", "sd2", "sdxl"}
+        assert not shared or "text_model" in module.name
 
 
-REFUSED: dict[str, tuple[Shapes, str]] = {
-    "split by diffusers": (
-        dotted(
-            {
-                f"transformer_blocks.{i}.{k}": s
-                for i in range(19)
-                for k, s in SPLIT.items()
-            }
-            | {
-                f"single_transformer_blocks.{i}.attn.to_k": (3072, 3072)
-                for i in range(38)
-            },
-            "transformer.",
-        ),
-        "a LoRA for FLUX in diffusers' split layers (flux1), which is not",
-    ),
-    "split, double blocks alone": (
-        dotted({"transformer_blocks.0.attn.to_q": (3072, 3072)}, "transformer."),
-        "a LoRA for FLUX in diffusers' split layers, Stable Diffusion 3 or Qwen-Image ",
-    ),
-    "split, beside a larger text encoder": (
-        dotted({"single_transformer_blocks.0.attn.to_k": (3072, 3072)}, "transformer.")
-        | dotted(clip(), "text_encoder."),
-        "a LoRA for FLUX in diffusers' split layers (flux1), which",
-    ),
-    "XLabs": (
-        {
-            "double_blocks.0.processor.qkv_lora1.down.weight": (16, 3072),
-            "double_blocks.0.processor.qkv_lora1.up.weight": (9216, 16),
-        },
-        "a LoRA for FLUX.1 (XLabs)",
-    ),
-    "HunyuanVideo without modulation": (
-        kohya(
-            {
-                name.replace("mlp.0", "mlp.fc1").replace("mlp.2", "mlp.fc2"): shape
-                for name, shape in layers(20, 40).items()
-                if "mod" not in name
-            }
-        ),
-        "a LoRA for HunyuanVideo",
-    ),
-    "HunyuanVideo, attention alone": (
-        kohya({k: s for k, s in layers(20, 0).items() if "attn" in k}),
-        "a LoRA for HunyuanVideo or another relative of FLUX.1",
-    ),
-    "FLUX.2 of another width": (
-        kohya({"double_blocks.0.img_attn.qkv": (18432, 6144)}),
-        "do not fit flux: expected [9216, 3072] for "
-        "'lora_unet_double_blocks_0_img_attn_qkv', found [18432, 6144]",
-    ),
-    "Stable Diffusion 3 with its text encoders": (
-        kohya({"joint_blocks.0.x_block.attn.qkv": (4608, 1536)})
-        | kohya(clip(), "lora_te1"),
-        "a LoRA for Stable Diffusion 3",
+def test_names_of_hunyuan_video_are_told_from_its():
+    """Equal widths everywhere; the names of the feed-forward layers differ."""
+    layers = {
+        name.replace("mlp.0", "mlp.fc1").replace("mlp.2", "mlp.fc2"): shape
+        for name, shape in PLAIN.items()
+    }
+    assert resolve(kohya(layers)).base_model == "hunyuan-video"
+
+
+def test_one_block_more_is_hunyuan_videos():
+    shapes = kohya(WHOLE) | kohya({"double_blocks.19.img_attn.qkv": (9216, 3072)})
+    naming = resolve(shapes, {"ss_base_model_version": "flux1"})
+    assert naming.base_model == "hunyuan-video" and not naming.unmapped
+    assert naming.warnings == (
+        "the file calls its base 'flux1', its tensors belong to hunyuan-video",
+    )
+
+
+CLAIMS = {
+    "chroma": ("chroma", False),
+    "chroma/lora": ("chroma", False),
+    "hunyuan_video": ("hunyuan-video", False),
+    "flux-2-dev": ("flux", True),
+    "flux.2-klein-4b": ("flux", True),
+    "something-else": ("flux", False),
+}
+
+
+@pytest.mark.parametrize("said", CLAIMS)
+def test_relatives_of_the_same_widths_are_told_apart_by_what_they_say(said: str):
+    """Without modulations FLUX.1, Chroma and HunyuanVideo look alike."""
+    base, contradicts = CLAIMS[said]
+    naming = resolve(kohya(PLAIN), {"modelspec.architecture": said})
+    assert naming.base_model == base
+    assert bool(naming.warnings) == contradicts
+
+
+def test_chroma_has_no_modulations():
+    naming = resolve(kohya(WHOLE), {"modelspec.architecture": "chroma"})
+    assert naming.base_model == "flux" and naming.warnings
+
+
+STRANGE: dict[str, tuple[Weights, str]] = {
+    "two widths at once": (
+        WHOLE | {"double_blocks.3.img_attn.proj": (4096, 4096)},
+        "1 of 304 modules do not fit flux: expected [3072, 3072] for "
+        "'lora_unet_double_blocks_3_img_attn_proj', found [4096, 4096]",
     ),
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_only_resembles_it_is_refused(case: str):
-    shapes, message = REFUSED[case]
+@pytest.mark.parametrize("case", STRANGE)
+def test_modules_of_other_widths_are_refused(case: str):
+    layers, message = STRANGE[case]
     with pytest.raises(NamingError) as refusal:
-        resolve(shapes, {"ss_base_model_version": "flux1"})
+        resolve(kohya(layers), {"ss_base_model_version": "flux1"})
     assert message in refusal.value.message
-
-
-@pytest.mark.parametrize(
-    "said", ["chroma", "chroma/lora", "flux-2-dev", "flux_2_klein_4b", "hunyuan_video"]
-)
-def test_relatives_of_the_same_widths_are_refused_by_their_name(said: str):
-    shapes = kohya({k: s for k, s in layers().items() if "mod" not in k})
-    assert resolve(shapes).base_model == "flux"
-    with pytest.raises(NamingError, match=f"a LoRA for {said}, which is not supported"):
-        resolve(shapes, {"modelspec.architecture": said})
-
-
-def test_another_models_layers_beside_its_own_are_refused():
-    shapes = kohya(layers()) | kohya({"double_blocks.19.img_attn.qkv": (9216, 3072)})
-    with pytest.raises(NamingError, match=r"relative of FLUX\.1"):
-        resolve(shapes)

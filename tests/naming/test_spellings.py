@@ -3,7 +3,10 @@
 import pytest
 
 from lorajax.naming import table_of
-from lorajax.naming.spellings import flat, sgm_name, spellings
+from lorajax.naming.bases import TABLED, base_of
+from lorajax.naming.layers import flat
+from lorajax.naming.sgm import sgm_name
+from lorajax.naming.spellings import layers_named
 from lorajax.naming.stable_diffusion import SD1_UNET, SDXL_UNET
 
 # From kohya's own table for SDXL, and from the LDM layout of SD 1.
@@ -35,18 +38,22 @@ SGM = {
 }
 
 
+def canonical(base: str, raw: str) -> str | None:
+    layers = layers_named(base, raw)
+    return layers[0].pieces[0].module if layers else None
+
+
 @pytest.mark.parametrize("base", SGM)
 def test_sgm_names(base: str):
     for raw, name in SGM[base].items():
-        assert spellings(base)[f"lora_unet_{raw}"] == f"unet.{name}"
+        assert canonical(base, f"lora_unet_{raw}") == f"unet.{name}"
 
 
 @pytest.mark.parametrize("base", ["sd1", "sd2", "sdxl"])
 def test_no_two_modules_share_a_spelling(base: str):
     """Every module has its kohya, dotted and sgm spelling, and none was overwritten."""
-    spelled = spellings(base)
     for module in table_of(base).modules:
-        assert spelled[flat(module.name)] == module.name
+        assert canonical(base, flat(module.name)) == module.name
     unet = [m.name for m in table_of(base).modules if m.name.startswith("unet.")]
     layout = SDXL_UNET if base == "sdxl" else SD1_UNET
     sgm = {sgm_name(name.removeprefix("unet."), layout) for name in unet}
@@ -56,11 +63,16 @@ def test_no_two_modules_share_a_spelling(base: str):
 def test_text_encoders_are_numbered_for_sdxl_only():
     layer = "text_model_encoder_layers_0_mlp_fc1"
     name = "text_model.encoder.layers.0.mlp.fc1"
-    assert spellings("sd1")[f"lora_te_{layer}"] == f"text_encoder.{name}"
-    assert spellings("sdxl")[f"lora_te1_{layer}"] == f"text_encoder.{name}"
-    assert spellings("sdxl")[f"lora_te2_{layer}"] == f"text_encoder_2.{name}"
-    assert f"lora_te1_{layer}" not in spellings("sd1")
+    assert canonical("sd1", f"lora_te_{layer}") == f"text_encoder.{name}"
+    assert canonical("sdxl", f"lora_te1_{layer}") == f"text_encoder.{name}"
+    assert canonical("sdxl", f"lora_te2_{layer}") == f"text_encoder_2.{name}"
+    assert canonical("sd1", f"lora_te1_{layer}") is None
 
 
-def test_the_bare_language_model_is_known_too():
-    assert spellings("gpt2")["h_0_attn_c_attn"] == "transformer.h.0.attn.c_attn"
+@pytest.mark.parametrize("base", TABLED)
+def test_no_prefix_makes_another_module_of_a_name(base: str):
+    """All that a base model's layers are called leads back to them, and only there."""
+    for component in base_of(base).components:
+        for prefix in component.prefixes:
+            for name, layers in list(component.by_name.items())[::5]:
+                assert layers_named(base, prefix + name) == layers, prefix + name

@@ -1,11 +1,14 @@
 """Module tables have the counts and sizes that trainers log."""
 
+from itertools import pairwise
 from math import prod
+from pathlib import Path
 
 import pytest
 
 from lorajax.errors import NamingError
 from lorajax.naming import BASE_MODELS, ModuleTable, table_of
+from lorajax.naming.bases import TABLED, base_of
 
 # Modules and Σ(in + out), the parameters per rank, as kohya's trainers report them.
 SIZES = {
@@ -18,10 +21,13 @@ SIZES = {
     ("sdxl", "unet."): (788, 3_074_240),
     ("sdxl", "text_encoder."): (72, 165_888),
     ("sdxl", "text_encoder_2."): (192, 903_168 - 165_888),
-    ("flux", "transformer."): (304, 4_786_176),
-    ("flux", "double_blocks."): (190, 2_684_928),
-    ("flux", "single_blocks."): (114, 2_101_248),
+    ("flux", "transformer_blocks."): (494, 5_369_856),
+    ("flux", "single_transformer_blocks."): (228, 2_451_456),
     ("flux", "text_encoder."): (72, 165_888),
+    ("sd3-medium", "text_encoder_2."): (192, 903_168 - 165_888),
+    ("llama-32x4096-14336", "layers."): (224, 2_621_440),
+    ("llama-32x4096-11008", "layers."): (224, 2_498_560),
+    ("llama-28x3584-18944", "layers."): (196, 2_523_136),
 }
 
 
@@ -59,21 +65,43 @@ def test_known_places():
 
 
 def test_known_places_of_flux():
-    """Shapes that a public file of kohya's trainer has, at rank 16."""
+    """Shapes that a public file of diffusers has, at rank 32."""
     modules = table_of("flux").modules
-    assert modules[0].name == "transformer.double_blocks.0.img_mod.lin"
-    assert modules[303].name == "transformer.single_blocks.37.linear2"
+    assert modules[0].name == "transformer.transformer_blocks.0.norm1.linear"
+    last = "transformer.single_transformer_blocks.37.proj_out"
+    assert modules[493].name == last
     shapes = {m.name.removeprefix("transformer."): m.shape for m in modules}
-    assert shapes["double_blocks.0.img_attn.qkv"] == (9216, 3072)
-    assert shapes["double_blocks.18.txt_attn.proj"] == (3072, 3072)
-    assert shapes["double_blocks.7.img_mlp.0"] == (12288, 3072)
-    assert shapes["double_blocks.7.txt_mlp.2"] == (3072, 12288)
-    assert shapes["double_blocks.0.txt_mod.lin"] == (18432, 3072)
-    assert shapes["single_blocks.0.linear1"] == (21504, 3072)
-    assert shapes["single_blocks.37.linear2"] == (3072, 15360)
-    assert shapes["single_blocks.5.modulation.lin"] == (9216, 3072)
+    assert shapes["transformer_blocks.0.norm1_context.linear"] == (18432, 3072)
+    assert shapes["transformer_blocks.18.attn.to_add_out"] == (3072, 3072)
+    assert shapes["transformer_blocks.7.ff_context.net.0.proj"] == (12288, 3072)
+    assert shapes["single_transformer_blocks.0.proj_mlp"] == (12288, 3072)
+    assert shapes["single_transformer_blocks.37.proj_out"] == (3072, 15360)
+    assert shapes["norm_out.linear"] == (6144, 3072)
 
 
 def test_an_unknown_base_lists_the_known():
-    with pytest.raises(NamingError, match=r"expected .*sd1, sd2, sdxl.*found 'sd3'"):
-        table_of("sd3")
+    with pytest.raises(NamingError, match=r"expected .*sd1, sd2, sdxl.*found 'sd9'"):
+        table_of("sd9")
+
+
+@pytest.mark.parametrize("base", TABLED)
+def test_rows_of_every_layer_are_shared_out(base: str):
+    """Each row of each weight belongs to one canonical module, and none is left."""
+    shapes = {module.name: module.shape for module in table_of(base).modules}
+    for component in base_of(base).components:
+        for layer in component.layers:
+            out, *in_ = layer.shape
+            spans = []
+            for piece in layer.pieces:
+                assert shapes[f"{component.name}.{piece.module}"] == piece.shape
+                assert list(piece.shape[1:]) == in_
+                rows = piece.rows or ((0, out),)
+                assert sum(stop - start for start, stop in rows) == piece.shape[0]
+                spans += rows
+            assert sorted(spans)[0][0] == 0 and sorted(spans)[-1][1] == out
+            assert all(a[1] == b[0] for a, b in pairwise(sorted(spans)))
+
+
+def test_the_docs_name_every_base_model_with_a_table():
+    text = (Path(__file__).parents[2] / "docs" / "bases.md").read_text(encoding="utf-8")
+    assert [base for base in TABLED if f"`{base}`" not in text] == []
