@@ -9,6 +9,7 @@ from lorajax.service.studies import read_study
 if TYPE_CHECKING:
     from lorajax.evaluation.experiments import Experiment
     from lorajax.evaluation.judged import Judged
+    from lorajax.evaluation.queries import Queries
 
 # The paper's numbers of its experiments.
 NUMBERS: dict[int, "Experiment"] = {1: "tags", 2: "human", 3: "ranking"}
@@ -101,21 +102,39 @@ def judged_splits(path: Path) -> list["Judged"]:
 
 
 def _study_splits(path: Path, study: dict[str, Any]) -> list["Judged"]:
-    """Per seed the methods of all runs: the trained one by the name of its run."""
+    """Per seed the methods of all runs: the trained one by the name of its run.
+
+    Cut vectors are told of the first run alone, and unlearned features that several
+    runs share once: the more rows a table has, the less can be significant in it.
+    """
     from lorajax.evaluation.judged import run_splits
-    from lorajax.evaluation.results import INITIAL, TRAINED
+    from lorajax.evaluation.results import INITIAL, TRAINED, UNLEARNED
 
     if not study["runs"]:
         raise CheckpointError(f"{path}: no run of this study has finished yet")
     merged: list[Judged] = [{} for _ in range(study["seeds"])]
+    unlearned: list[list[dict[str, Any]]] = []
     for run in study["runs"]:
-        for all_of, own in zip(
-            merged, run_splits(path / run, study["seeds"]), strict=True
-        ):
-            for method, found in own.items():
-                if method != INITIAL:
-                    all_of.setdefault(_name(run, method, TRAINED), found)
+        seeds = run_splits(path / run, study["seeds"])
+        left_out = {INITIAL}
+        if run != study["runs"][0]:
+            left_out |= {m for m in seeds[0] if m.startswith(f"{TRAINED},")}
+        features = [_plain(own[UNLEARNED]) for own in seeds]
+        if features in unlearned:
+            left_out.add(UNLEARNED)
+        unlearned.append(features)
+        for all_of, own in zip(merged, seeds, strict=True):
+            for method in own:
+                if method in left_out:
+                    continue
+                all_of.setdefault(_name(run, method, TRAINED), own[method])
     return merged
+
+
+def _plain(found: dict["Experiment", "Queries"]) -> dict[str, Any]:
+    from lorajax.evaluation.queries import to_json
+
+    return {name: to_json(queries) for name, queries in found.items()}
 
 
 def _name(run: str, method: str, trained: str) -> str:

@@ -41,11 +41,13 @@ def world(
     (folder / "tags.jsonl").write_text("\n".join(map(json.dumps, triplets)))
     rows = [f"{a[0]},{name},{rank}" for rank, name in enumerate([a[1], b[0], a[2]], 1)]
     (folder / "ranks.csv").write_text("\n".join(["query_id,lora_id,rank", *rows]))
-    (folder / "learned.yaml").write_text(f"extends: {TINY}\n")
+    (folder / "learned.yaml").write_text(
+        f"extends: {TINY}\nevaluation: {{dimensions: [4, 8]}}\n"
+    )
     (folder / "untrained.yaml").write_text(
         f"extends: {TINY}\n"
         "training: {metric_learning: false}\n"
-        "evaluation: {controls: true, dimensions: [4, 8]}\n"
+        "evaluation: {controls: true, dimensions: [4]}\n"
     )
     changes = [
         f"collection.path={tiny_job.collection.path}",
@@ -70,7 +72,9 @@ def test_its_methods_stand_side_by_side(world: dict[str, Any]) -> None:
     document = evaluate(world["out"])
     methods = [row["method"] for row in document["rows"]]
     assert methods[:2] == ["learned: unlearned features", "learned"]
-    assert {"untrained", "untrained, 4 dimensions", "raw_delta_cosine"} <= set(methods)
+    assert {"untrained", "learned, 4 dimensions", "raw_delta_cosine"} <= set(methods)
+    assert "untrained, 4 dimensions" not in methods
+    assert [m for m in methods if "unlearned" in m] == [methods[0]]
     assert document["n_queries"] == len(world["test"]) and document["seeds"] == 2
     rows = {row["method"]: row for row in document["rows"]}
     assert rows["learned"]["map@10"]["p_value"] is None
@@ -110,7 +114,7 @@ def test_the_experiments_of_the_paper(world: dict[str, Any]) -> None:
 def test_a_run_is_told_by_itself_too(world: dict[str, Any]) -> None:
     document = evaluate(world["out"] / "learned", 1)
     assert document["against"] == "unlearned features"
-    assert len(document["rows"]) == 3
+    assert len(document["rows"]) == 5  # two of them cut to fewer dimensions
 
 
 def test_what_is_done_is_not_done_again(
