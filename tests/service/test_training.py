@@ -198,6 +198,33 @@ def test_other_projections_walk_the_same_road(
     assert report.results["rows"][0]["triplet_accuracy"]["mean"] > 0.5
 
 
+def test_loras_at_half_their_rank_can_be_learned_from(
+    tiny_run: TrainingReport,
+    tiny_job: JobSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twice the same, though the second run takes them from the cache."""
+    monkeypatch.setenv("LORAJAX_CACHE", str(tmp_path / "cache"))
+    changes = ["evaluation.splits=1", "training.steps=2", "training.truncation=1.0"]
+    stages: list[str] = []
+
+    def losses(path: Path) -> list[float]:
+        lines = [line for line, _ in read_metrics(path)]
+        return [line["loss"] for line in lines if line["kind"] == "train"]
+
+    def learned(name: str) -> list[float]:
+        given = overrides(tiny_job, tmp_path, *changes, f"run.name={name}")
+        return losses(train(TINY, given, lambda now: stages.append(now.stage)).path)
+
+    first = learned("first")
+    assert stages.index("truncated features") < stages.index("training")
+    # Nothing was learned yet at step 1: only what is seen differs.
+    assert first[0] != losses(tiny_run.path)[0]
+    monkeypatch.setattr("lorajax.service.job.truncated", pytest.fail)
+    assert learned("second") == first
+
+
 def test_a_folder_with_too_little_is_refused(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
