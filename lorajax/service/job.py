@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lorajax.adapters.truncation import truncated
-from lorajax.config import JobSettings
+from lorajax.config import CollectionSettings, JobSettings
 from lorajax.dataset.collection import Collection, read_collection
 from lorajax.dataset.finding import find_supervision
 from lorajax.dataset.label_files import read_ids
@@ -19,12 +19,13 @@ from lorajax.dataset.splits import Split, make_fixed_split, make_split
 from lorajax.dataset.supervision import Supervision
 from lorajax.errors import CheckpointError
 from lorajax.evaluation.controls import prepare_controls, similarities_of
+from lorajax.pictures.image_encoder import ImageEncoder, open_image_encoder
 from lorajax.projection.basis import Basis
 from lorajax.projection.features import Features, joined
 from lorajax.projection.preparing import Prepared, keeper, prepare
 from lorajax.service.bases import kept_basis
 from lorajax.service.cached_features import cached_features
-from lorajax.service.compute import cache_dir, keep_freed_memory
+from lorajax.service.compute import cache_dir, compute_threads, keep_freed_memory
 from lorajax.service.judging import Judge
 from lorajax.service.progress import OnProgress, Progress
 from lorajax.training.batches import feedable
@@ -180,10 +181,15 @@ def open_job(
     )
     on_progress(Progress("preparing features", 1, 1))
 
+    seen_by = (wanted.image_encoder, wanted.image_mean, wanted.image_std)
+    encoder = opened.once(("image encoder", *seen_by), lambda: _image_encoder(wanted))
+
     def teacher(kind: str) -> Supervision:
         return opened.once(
-            ("teacher", folder, wanted.base_model, kind),
-            lambda: find_supervision(collection, kind, counted("describing pictures")),
+            ("teacher", folder, wanted.base_model, kind, *seen_by),
+            lambda: find_supervision(
+                collection, kind, counted("describing pictures"), encoder
+            ),
         )
 
     supervision = teacher(wanted.supervision)
@@ -205,6 +211,15 @@ def open_job(
         on_progress,
         should_stop,
     )
+
+
+def _image_encoder(settings: CollectionSettings) -> ImageEncoder | None:
+    """What describes pictures; None for our own measures."""
+    if settings.image_encoder is None:
+        return None
+    path = Path(settings.image_encoder).expanduser()
+    mean, std = settings.image_mean, settings.image_std
+    return open_image_encoder(path, mean, std, compute_threads())
 
 
 def _same_collection(run: Path, collection: Collection) -> None:
