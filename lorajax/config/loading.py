@@ -13,7 +13,13 @@ from lorajax.config.job import JobSettings
 from lorajax.errors import ConfigError
 
 # Paths and names may hold anything, also what YAML would take for something else.
-TEXT_KEYS = {"collection.path", "collection.base_model", "run.name", "run.root"}
+TEXT_KEYS = {
+    "collection.path",
+    "collection.base_model",
+    "collection.image_encoder",
+    "run.name",
+    "run.root",
+}
 EXTENDS = "extends"
 NOTHING = ("null", "~", "")
 LONGEST_SHOWN = 200

@@ -47,6 +47,8 @@ class TrainingSettings(Section):
       noise: of the scores in training, as a share of each module's root mean square.
       scale_jitter: of each LoRA's strength in training: standard deviation of its
         natural logarithm; with `encoder.normalise: unit` or `root` none is seen.
+      truncation: share of the LoRAs of a batch that are seen at half their rank, as
+        the leading singular triples of every update.
       select: what validation is judged by; the mean of several.
       mixture: weights of semi-hard, easy and too-easy negatives in training.
       branch_rate: learning rate of the Transformer's layers as a share of the rest's;
@@ -70,6 +72,7 @@ class TrainingSettings(Section):
     teacher_temperature: Annotated[float, Field(gt=0.0)] = 0.1
     noise: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     scale_jitter: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    truncation: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     select: Annotated[tuple[Selected, ...], Field(min_length=1)] = ("triplet_accuracy",)
     mixture: Mixture = (15.0, 5.0, 1.0)
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3

@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lorajax.dataset.supervision import Supervision
+from lorajax.formats.text import clean
 from lorajax.pictures.behaviour_set import HALVES, has_behaviour
+from lorajax.pictures.image_encoder import ImageEncoder
 from lorajax.pictures.likeness import (
     Descriptions,
     describe_set,
@@ -77,17 +79,23 @@ def from_behaviour(
     labels: tuple[str | None, ...],
     labels_from: str,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    encoder: ImageEncoder | None = None,
 ) -> Supervision | None:
-    """Half 1 of the behaviour set as the teacher; None if most LoRAs have none."""
+    """Half 1 of the behaviour set as the teacher; None if most LoRAs have none.
+
+    Args:
+      encoder: what describes the pictures; None for our own measures.
+    """
     if not has_behaviour(folder):
         return None
-    described = describe_set(folder, names, on_progress)
+    described = describe_set(folder, names, on_progress, encoder)
     found = compare(described)
     if found.present.sum() < max(MIN_PICTURED, MIN_SHARE * len(names)):
         return None
     styles = f"styles by {labels_from}" if labels_from else "no styles are known"
+    by = f" by {clean(encoder.path.name, 80)}" if encoder else ""
     note = (
-        f"pictures of {found.present.sum()} of {len(names)} LoRAs, noise "
+        f"pictures of {found.present.sum()} of {len(names)} LoRAs{by}, noise "
         f"{found.noise:.3f}, halves correlate {found.correlation:.3f}; {styles}"
     )
     teacher, noise = found.teacher, found.noise

@@ -21,6 +21,7 @@ from lorajax.dataset.supervision import (
     unsupervised,
 )
 from lorajax.errors import DatasetError
+from lorajax.pictures.image_encoder import ImageEncoder
 
 NOTHING = (
     "no supervision found: add folders per style (at least 2 folders of 3), tags in "
@@ -28,18 +29,21 @@ NOTHING = (
     "triplets.jsonl"
 )
 OnProgress = Callable[[int, int], None]
+Finder = Callable[[Collection, OnProgress, ImageEncoder | None], Supervision | None]
 
 
 def find_supervision(
     collection: Collection,
     kind: str,
     on_progress: OnProgress = lambda done, total: None,
+    encoder: ImageEncoder | None = None,
 ) -> Supervision:
     """The teacher of a collection.
 
     Args:
       kind: `auto` for the first that is there, or the one that must be there.
       on_progress: called with (LoRAs described, LoRAs in all) while pictures are read.
+      encoder: what describes the pictures; None for our own measures.
 
     Raises:
       DatasetError: where the kind that was asked for is not there.
@@ -47,7 +51,9 @@ def find_supervision(
     if kind == "none":
         return unsupervised(len(collection.members), "supervision is switched off")
     for name, find in FINDERS.items():
-        found = find(collection, on_progress) if kind in ("auto", name) else None
+        if kind not in ("auto", name):
+            continue
+        found = find(collection, on_progress, encoder)
         if found is not None:
             return found
     if kind == "auto":
@@ -58,11 +64,11 @@ def find_supervision(
     )
 
 
-def _triplets(collection: Collection, _: OnProgress) -> Supervision | None:
+def _triplets(collection: Collection, *_: object) -> Supervision | None:
     return _from_files(collection, "triplets")
 
 
-def _rankings(collection: Collection, _: OnProgress) -> Supervision | None:
+def _rankings(collection: Collection, *_: object) -> Supervision | None:
     return _from_files(collection, "rankings")
 
 
@@ -87,14 +93,16 @@ def _from_files(collection: Collection, kind: str) -> Supervision | None:
     )
 
 
-def _behaviour(collection: Collection, on_progress: OnProgress) -> Supervision | None:
+def _behaviour(
+    collection: Collection, on_progress: OnProgress, encoder: ImageEncoder | None
+) -> Supervision | None:
     labels, labels_from = style_labels(collection)
     return from_behaviour(
-        collection.folder, collection.names, labels, labels_from, on_progress
+        collection.folder, collection.names, labels, labels_from, on_progress, encoder
     )
 
 
-def _tags(collection: Collection, _: OnProgress) -> Supervision | None:
+def _tags(collection: Collection, *_: object) -> Supervision | None:
     tags = [member.tags for member in collection.members]
     found = from_tags(tags, "")
     if len(found.usable_labels) < MIN_STYLES:
@@ -106,7 +114,7 @@ def _tags(collection: Collection, _: OnProgress) -> Supervision | None:
     return replace(found, labels=labels, note=note)
 
 
-def _folders(collection: Collection, _: OnProgress) -> Supervision | None:
+def _folders(collection: Collection, *_: object) -> Supervision | None:
     found = file_labels(collection)
     labels, labels_from = found or (folder_labels(collection), "folder names")
     if labels is None or count_styles(labels) < MIN_STYLES:
@@ -118,7 +126,7 @@ LABEL_FILES = {
     "triplets": ("*triplets*.jsonl", read_triplets),
     "rankings": ("*ranking*.csv", read_rankings),
 }
-FINDERS: dict[str, Callable[[Collection, OnProgress], Supervision | None]] = {
+FINDERS: dict[str, Finder] = {
     "triplets": _triplets,
     "rankings": _rankings,
     "behaviour": _behaviour,

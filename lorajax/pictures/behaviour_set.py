@@ -78,12 +78,13 @@ def read_behaviour_set(collection: Path) -> BehaviourSet:
 
 
 def read_strip(
-    behaviour: BehaviourSet, name: str
+    behaviour: BehaviourSet, name: str, side: int | None = SIDE
 ) -> Float[np.ndarray, "c side side 3"] | None:
     """A LoRA's pictures, colours in [0, 1], reduced to 32 x 32 by area averaging.
 
     Args:
       name: of the LoRA, or `BASE` for what the base model draws.
+      side: pixels of a side to reduce them to; None leaves them as they are.
 
     Returns:
       None where there is no file of that name.
@@ -96,13 +97,14 @@ def read_strip(
         return None
     try:
         _check_header(path, count)
-        small = _decode(path, count)
+        strip = _decode(path, count, side)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _bad_strip(path, count, clean(str(error), 40)) from error
     except (OSError, ValueError, SyntaxError, struct.error, zlib.error) as error:
         raise _bad_strip(path, count, f"damage ({clean(str(error), 80)})") from error
-    pixels = np.asarray(small, np.float32) / 255
-    return pixels.reshape(SIDE, count, SIDE, 3).transpose(1, 0, 2, 3)
+    pixels = np.asarray(strip, np.float32) / 255
+    side = len(pixels)
+    return pixels.reshape(side, count, side, 3).transpose(1, 0, 2, 3)
 
 
 def _read_index(path: Path) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _decode(path: Path, count: int) -> Image.Image:
+def _decode(path: Path, count: int, side: int | None) -> Image.Image:
     """The strip at the size that is read."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -133,10 +135,11 @@ def _decode(path: Path, count: int) -> Image.Image:
             _check_size(path, count, *image.size)
             if image.mode not in MODES:
                 raise _bad_strip(path, count, f"pixels of mode {image.mode}")
+            colours = image.convert("RGB")
+            if side is None:
+                return colours
             # The strip's boxes never cross from one picture to the next.
-            return image.convert("RGB").resize(
-                (SIDE * count, SIDE), Image.Resampling.BOX
-            )
+            return colours.resize((side * count, side), Image.Resampling.BOX)
 
 
 def _check_header(path: Path, count: int) -> None:

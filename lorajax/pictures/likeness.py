@@ -19,7 +19,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lorajax.pictures.behaviour_set import read_behaviour_set, read_strip
-from lorajax.pictures.descriptor import block_sizes, describe
+from lorajax.pictures.descriptor import SIDE, block_sizes, describe
+from lorajax.pictures.image_encoder import ImageEncoder
 
 # A number that varies less than this over all pictures is a constant.
 _CONSTANT = 1e-6
@@ -32,36 +33,45 @@ class Descriptions:
     Attributes:
       present: which LoRAs have pictures; the others' descriptions are zeros.
       halves: 1 or 2 for each caption.
+      blocks: how many numbers of a description belong together, in their order; each
+        block gets equal weight.
     """
 
     names: tuple[str, ...]
     present: Bool[np.ndarray, " b"]
     descriptors: Float[np.ndarray, "b c d"]
     halves: Int[np.ndarray, " c"]
+    blocks: tuple[int, ...]
 
 
 def describe_set(
     collection: Path,
     names: Sequence[str],
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    encoder: ImageEncoder | None = None,
 ) -> Descriptions:
     """Describes the pictures of a collection's behaviour set.
 
     Args:
       names: LoRAs to look for; the order of the result.
+      encoder: what describes them; None for our own measures.
 
     Raises:
-      FormatError: for an index or a picture that is not what it should be.
+      FormatError: for an index or a picture that is not what it should be, and for an
+        encoder that fails.
     """
     behaviour = read_behaviour_set(collection)
-    shape = (len(names), len(behaviour.captions), sum(block_sizes()))
+    own, side, blocks = describe, SIDE, block_sizes()
+    if encoder is not None:
+        own, side, blocks = encoder.describe, None, (encoder.width,)
+    shape = (len(names), len(behaviour.captions), sum(blocks))
     present, descriptors = np.zeros(len(names), bool), np.zeros(shape, np.float32)
     for i, name in enumerate(names):
-        pictures = read_strip(behaviour, name)
+        pictures = read_strip(behaviour, name, side)
         if pictures is not None:
-            present[i], descriptors[i] = True, describe(pictures)
+            present[i], descriptors[i] = True, own(pictures)
         on_progress(i + 1, len(names))
-    return Descriptions(tuple(names), present, descriptors, behaviour.halves)
+    return Descriptions(tuple(names), present, descriptors, behaviour.halves, blocks)
 
 
 def similarity(
@@ -82,7 +92,7 @@ def similarity(
     chosen = descriptions.descriptors[:, descriptions.halves == half]
     if not known.any():
         return np.zeros((len(present),) * 2)
-    standard = _standardised(chosen, known)
+    standard = _standardised(chosen, known, descriptions.blocks)
     vectors = standard.reshape(len(present), -1) * present[:, None]
     norm = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors /= np.where(norm > 0, norm, 1.0)
@@ -108,12 +118,14 @@ def split_half_correlation(
 
 
 def _standardised(
-    descriptors: Float[np.ndarray, "b c d"], known: Bool[np.ndarray, " b"]
+    descriptors: Float[np.ndarray, "b c d"],
+    known: Bool[np.ndarray, " b"],
+    blocks: tuple[int, ...],
 ) -> Float[np.ndarray, "b c d"]:
     """Without the content, in units of each number's spread, blocks of equal weight."""
     centred = descriptors - descriptors[known].mean(0)
     spread = centred[known].std((0, 1))
-    sizes = np.array(block_sizes())
+    sizes = np.array(blocks)
     weight = np.repeat(1 / np.sqrt(sizes), sizes)
     return centred * np.where(
         spread > _CONSTANT, weight / np.maximum(spread, _CONSTANT), 0

@@ -35,6 +35,22 @@ def keep_freed_memory() -> None:
     libc.mallopt(_M_ARENA_MAX, 1)
 
 
+def compute_threads() -> int:
+    """`LORAJAX_THREADS`, or as many as the process may use cores."""
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):
+        cores = len(process.cpu_affinity())
+    else:
+        cores = os.cpu_count() or 1
+    return _asked_threads() or cores
+
+
+def _asked_threads() -> int:
+    """`LORAJAX_THREADS`; 0 where it says nothing."""
+    text = os.environ.get("LORAJAX_THREADS", "")
+    return int(text) if text.isdigit() else 0
+
+
 def prepare_jax() -> None:
     """Keeps compiled functions between processes and leaves a screen its core.
 
@@ -44,9 +60,8 @@ def prepare_jax() -> None:
     XLA's find no core; with other work on the machine that costs up to ten times.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    threads = os.environ.get("LORAJAX_THREADS", "")
-    process = psutil.Process()
-    if threads.isdigit() and int(threads) > 0 and hasattr(process, "cpu_affinity"):
-        process.cpu_affinity(process.cpu_affinity()[: int(threads)])
+    threads, process = _asked_threads(), psutil.Process()
+    if threads and hasattr(process, "cpu_affinity"):
+        process.cpu_affinity(process.cpu_affinity()[:threads])
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "compiled"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")

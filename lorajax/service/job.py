@@ -1,28 +1,31 @@
 """A job made ready: its collection, its supervision, and what its splits share."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from lorajax.config import JobSettings
+from lorajax.adapters.truncation import truncated
+from lorajax.config import CollectionSettings, JobSettings
 from lorajax.dataset.collection import Collection, read_collection
-from lorajax.dataset.feature_folders import open_cache, prune
 from lorajax.dataset.finding import find_supervision
 from lorajax.dataset.label_files import read_ids
 from lorajax.dataset.splits import Split, make_fixed_split, make_split
 from lorajax.dataset.supervision import Supervision
 from lorajax.errors import CheckpointError
 from lorajax.evaluation.controls import prepare_controls, similarities_of
+from lorajax.pictures.image_encoder import ImageEncoder, open_image_encoder
 from lorajax.projection.basis import Basis
-from lorajax.projection.features import Features
+from lorajax.projection.features import Features, joined
 from lorajax.projection.preparing import Prepared, keeper, prepare
 from lorajax.service.bases import kept_basis
-from lorajax.service.compute import cache_dir, keep_freed_memory
+from lorajax.service.cached_features import cached_features
+from lorajax.service.compute import cache_dir, compute_threads, keep_freed_memory
 from lorajax.service.judging import Judge
 from lorajax.service.progress import OnProgress, Progress
 from lorajax.training.batches import feedable
@@ -30,8 +33,8 @@ from lorajax.training.fit import Stopped
 from lorajax.training.run_dir import RunDir, write_json
 from lorajax.zoo.collection.build import build_zoo, demo_path
 
-# Files between two looks at whether the job is to stop.
-FEATURES_AT_A_TIME = 64
+# Marks the features of a LoRA at half its rank in the cache.
+TRUNCATED = " at half rank"
 
 
 class Opened:
@@ -81,24 +84,44 @@ class Job:
         return kept_basis(root, settings, own, lambda: self.prepared.fit(train))
 
     def features(self, basis: Basis, train: Int[np.ndarray, " t"]) -> Features:
-        """Everybody's features in a basis fitted on `train`, computed only once.
+        """Everybody's features in a basis fitted on `train`, computed only once."""
+        return self._cached(
+            "features",
+            basis,
+            self.collection.content_keys,
+            lambda wanted: self.prepared.features(basis, train, wanted),
+        )
 
-        What an earlier run computed in the same basis of the same weights is taken
-        from the cache, and so is everything else after it was put there: all features
-        that training sees are rounded alike.
+    def variants(
+        self, basis: Basis, features: Features, train: Int[np.ndarray, " t"]
+    ) -> Features | None:
+        """`features` with the rows of `train` as those LoRAs are at half their rank.
+
+        None where training does not ask for them.
         """
-        keys, facts = self.collection.content_keys, basis.facts
-        root = cache_dir() / "features"
-        with open_cache(root, basis.hash(), len(facts.modules), facts.width) as cache:
-            missing = np.array(cache.missing(keys), np.int64)
-            for start in range(0, len(missing), FEATURES_AT_A_TIME):
-                self.stage("features", start, len(missing))
-                part = missing[start : start + FEATURES_AT_A_TIME]
-                found = self.prepared.features(basis, train, part)
-                cache.put_many([keys[int(i)] for i in part], found)
-            features = cache.read(keys)
-        prune(root, {basis.hash()}, self.settings.features.cache_mb * 2**20)
-        return features
+        if not self.settings.training.truncation:
+            return None
+        adapters, keys = self.collection.adapters, self.collection.content_keys
+
+        def twins(wanted: Int[np.ndarray, " w"]) -> Features:
+            cut = (truncated(adapters[int(train[i])]) for i in wanted)
+            return joined([basis.transform(adapter) for adapter in cut])
+
+        own = [f"{keys[int(i)]}{TRUNCATED}" for i in train]
+        found = self._cached("truncated features", basis, own, twins)
+        scores, mask = features.scores.copy(), features.mask.copy()
+        scores[train], mask[train] = found.scores, found.mask
+        return Features(scores, mask)
+
+    def _cached(
+        self,
+        stage: str,
+        basis: Basis,
+        keys: Sequence[str],
+        compute: Callable[[Int[np.ndarray, " w"]], Features],
+    ) -> Features:
+        room = self.settings.features.cache_mb * 2**20
+        return cached_features(basis, keys, compute, partial(self.stage, stage), room)
 
     def controls(
         self, train: Int[np.ndarray, " t"], wanted: Int[np.ndarray, " w"], seed: int
@@ -158,10 +181,15 @@ def open_job(
     )
     on_progress(Progress("preparing features", 1, 1))
 
+    seen_by = (wanted.image_encoder, wanted.image_mean, wanted.image_std)
+    encoder = opened.once(("image encoder", *seen_by), lambda: _image_encoder(wanted))
+
     def teacher(kind: str) -> Supervision:
         return opened.once(
-            ("teacher", folder, wanted.base_model, kind),
-            lambda: find_supervision(collection, kind, counted("describing pictures")),
+            ("teacher", folder, wanted.base_model, kind, *seen_by),
+            lambda: find_supervision(
+                collection, kind, counted("describing pictures"), encoder
+            ),
         )
 
     supervision = teacher(wanted.supervision)
@@ -183,6 +211,15 @@ def open_job(
         on_progress,
         should_stop,
     )
+
+
+def _image_encoder(settings: CollectionSettings) -> ImageEncoder | None:
+    """What describes pictures; None for our own measures."""
+    if settings.image_encoder is None:
+        return None
+    path = Path(settings.image_encoder).expanduser()
+    mean, std = settings.image_mean, settings.image_std
+    return open_image_encoder(path, mean, std, compute_threads())
 
 
 def _same_collection(run: Path, collection: Collection) -> None:

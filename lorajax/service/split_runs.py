@@ -89,7 +89,7 @@ def _judged_split(job: Job, number: int) -> Judged:
     basis, features, start = _start(job, split, number)
     split = _embeddable(job, split, features, number)
     judgements = job.judge.judgements(split, seed)
-    trained = _train(job, features, split, start, number)
+    trained = _train(job, basis, features, split, start, number)
     held_out = features[split.test]
     unlearned = normalised(held_out, settings.encoder.normalise, start.lengths)
     vectors = trained.embed(held_out)
@@ -164,7 +164,12 @@ def _tell_of_basis(job: Job, basis: Basis, number: int) -> None:
 
 
 def _train(
-    job: Job, features: Features, split: Split, start: TrainedEncoder, number: int
+    job: Job,
+    basis: Basis,
+    features: Features,
+    split: Split,
+    start: TrainedEncoder,
+    number: int,
 ) -> TrainedEncoder:
     settings = job.settings
     if not settings.training.metric_learning:
@@ -180,6 +185,7 @@ def _train(
         measure=partial(measure, truth=truth),
         on_metrics=_reporter(job, number),
         should_stop=job.should_stop,
+        variants=job.variants(basis, features, split.train),
     )
     with open_checkpoints(job.run.path / "splits" / str(number) / "states") as states:
         return fit(task, start, states)
@@ -215,7 +221,7 @@ def _run_without_evaluation(job: Job) -> str:
     job = replace(job, settings=settings.model_copy(update={"evaluation": evaluation}))
     basis, features, start = _start(job, split, 0)
     split = _embeddable(job, split, features, 0)
-    trained = start if unsupervised else _train(job, features, split, start, 0)
+    trained = start if unsupervised else _train(job, basis, features, split, start, 0)
     save_model(Model(basis, trained), job.run.path)
     if unsupervised:
         return f"not trained: {job.supervision.note}"

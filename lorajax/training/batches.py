@@ -22,11 +22,16 @@ def draw_batch(
     train: Int[np.ndarray, " m"],
     settings: TrainingSettings,
     rng: np.random.Generator,
+    variants: Features | None = None,
 ) -> Batch | None:
     """One batch, the same for the same generator; None where nothing can be learned.
 
     Small training sets are one batch: every LoRA is encoded once per step, and all that
     is learned is learned from the distances among them.
+
+    Args:
+      variants: another view of every LoRA, which stands in for a share
+        `training.truncation` of the members.
     """
     classes = style_numbers(supervision, train)
     for _ in range(TRIES):
@@ -38,7 +43,7 @@ def draw_batch(
             )
         labels = classes[members]
         if len(triplets) or _teaches(supervision, members, labels, settings):
-            chosen = features[members]
+            chosen = _seen(features, variants, members, settings.truncation, rng)
             truths = Truths(
                 triplets=jnp.asarray(triplets, jnp.int32),
                 labels=jnp.asarray(labels, jnp.int32),
@@ -66,6 +71,29 @@ def style_numbers(
     known = sorted({supervision.labels[i] for i in train} - {None})
     numbers = {label: number for number, label in enumerate(known)}
     return np.array([numbers.get(label, -1) for label in supervision.labels])
+
+
+def _seen(
+    features: Features,
+    variants: Features | None,
+    members: Int[np.ndarray, " b"],
+    share: float,
+    rng: np.random.Generator,
+) -> Features:
+    """The members' features, each with the probability `share` those of its variant.
+
+    At 0 nothing is drawn: the batches of such runs are what they were without it.
+    """
+    chosen = features[members]
+    if not share:
+        return chosen
+    if variants is None:
+        raise ValueError(f"expected variants for training.truncation={share}, got none")
+    others, swapped = variants[members], rng.random(len(members)) < share
+    return Features(
+        np.where(swapped[:, None, None], others.scores, chosen.scores),
+        np.where(swapped[:, None], others.mask, chosen.mask),
+    )
 
 
 def _teaches(

@@ -51,6 +51,7 @@ class Task:
       measure: metrics of the validation LoRAs' vectors; NaN where one has no truth.
       on_metrics: receives a dictionary per step and per validation.
       should_stop: asked after every step; true ends the training with `Stopped`.
+      variants: of every LoRA another view, which `training.truncation` asks for.
     """
 
     features: Features
@@ -61,6 +62,7 @@ class Task:
     measure: Callable[[np.ndarray], dict[str, float]]
     on_metrics: Callable[[dict[str, Any]], None]
     should_stop: Callable[[], bool]
+    variants: Features | None = None
 
 
 def fit(
@@ -81,8 +83,7 @@ def fit(
     """
     start = params_state(encoder.graph, encoder.params)
     params = Params(start, _proxies(task, encoder))
-    features = normalised(task.features, encoder.settings.normalise, encoder.lengths)
-    task = replace(task, features=features)
+    task = _normalised(task, encoder)
     _batch(task, 0)
     optimiser = make_optimiser(task.training, params)
     state = TrainState(params, optimiser.init(params), jnp.zeros((), jnp.int32))
@@ -91,6 +92,15 @@ def fit(
     state, best = restored[1] if restored else (state, best)
     best = _run(task, encoder.graph, optimiser, (state, best), checkpoints)
     return replace(encoder, params=params_dict(best.encoder))
+
+
+def _normalised(task: Task, encoder: TrainedEncoder) -> Task:
+    how, lengths = encoder.settings.normalise, encoder.lengths
+    variants = task.variants
+    if variants is not None:
+        variants = normalised(variants, how, lengths)
+    features = normalised(task.features, how, lengths)
+    return replace(task, features=features, variants=variants)
 
 
 def _proxies(task: Task, encoder: TrainedEncoder) -> Float[Array, "c e"]:
@@ -145,7 +155,12 @@ def _batch(task: Task, step: int) -> Batch:
     what an uninterrupted one does."""
     rng = np.random.default_rng([task.seed, 3, step])
     batch = draw_batch(
-        task.features, task.supervision, task.split.train, task.training, rng
+        task.features,
+        task.supervision,
+        task.split.train,
+        task.training,
+        rng,
+        task.variants,
     )
     if batch is None:
         raise DatasetError(

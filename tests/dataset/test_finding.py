@@ -12,8 +12,10 @@ from lorajax.dataset.collection import Collection, Member
 from lorajax.dataset.finding import find_supervision
 from lorajax.dataset.splits import make_split
 from lorajax.errors import DatasetError, FormatError
+from lorajax.pictures.image_encoder import open_image_encoder
 from lorajax.zoo.base.scenes import captions, draw, sample_scenes
 from lorajax.zoo.styles.styles import apply_style, make_styles
+from tests.pictures.onnx_models import GREY, SPREAD, write_encoder
 
 NAMES = [f"lora-{i}" for i in range(16)]
 TRIPLET = '{"anchor": "lora-0", "positive": "lora-1", "negative": "lora-5"}\n'
@@ -70,6 +72,19 @@ def test_behaviour_comes_after_label_files_and_before_tags(tmp_path: Path) -> No
     write(tmp_path, "my-triplets.jsonl", TRIPLET)
     assert find_supervision(tagged, "auto").kind == "triplets"
     assert find_supervision(tagged, "behaviour").kind == "behaviour"
+
+
+def test_who_looked_at_the_pictures_is_said(tmp_path: Path) -> None:
+    draw_behaviour(tmp_path, NAMES)
+    file = write_encoder(tmp_path / "tiny.onnx", ("n", 8, 8, 3))
+    encoder = open_image_encoder(file, GREY, SPREAD, threads=1)
+    own, seen = (
+        find_supervision(collection(tmp_path), "behaviour", encoder=e)
+        for e in (None, encoder)
+    )
+    assert seen.note.startswith("pictures of 16 of 16 LoRAs by tiny.onnx, noise ")
+    assert seen.similarity is not None and own.similarity is not None
+    assert not np.allclose(seen.similarity, own.similarity, atol=0.1)
 
 
 def test_the_test_files_of_a_zoo_are_never_learned_from(tmp_path: Path) -> None:

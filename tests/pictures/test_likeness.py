@@ -1,6 +1,7 @@
 """Likeness from pictures: styles are found, content falls out, absence is known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from lorajax.pictures.descriptor import BLOCKS, block_sizes, describe, opponent
+from lorajax.pictures.image_encoder import open_image_encoder
 from lorajax.pictures.likeness import (
     Descriptions,
     describe_set,
@@ -17,6 +19,7 @@ from lorajax.pictures.likeness import (
 )
 from lorajax.zoo.base.scenes import captions, draw, sample_scenes
 from lorajax.zoo.styles.styles import apply_style, make_styles
+from tests.pictures.onnx_models import GREY, SPREAD, WEIGHTS, write_encoder
 
 CAPTIONS, STYLES, EACH = 12, 10, 3
 
@@ -55,6 +58,23 @@ def test_nearest_is_of_the_same_style(descriptions: Descriptions) -> None:
         assert (nearest == np.arange(STYLES * EACH) // EACH).mean() > 0.95
 
 
+def test_an_encoder_replaces_our_measures(folder: Path, tmp_path: Path) -> None:
+    """A strip's pictures, in their order, by mean colours and one matrix."""
+    file = write_encoder(tmp_path / "tiny.onnx", ("n", 3, 32, 32))
+    encoder = open_image_encoder(file, GREY, SPREAD, threads=1)
+    names = [f"{style.name}-0" for style in make_styles(STYLES, 0)]
+    found = describe_set(folder, [*names, "without-picture"], encoder=encoder)
+    for i, name in enumerate(names):
+        with Image.open(folder / "behaviour" / f"{name}.png") as image:
+            strip = np.asarray(image, "f8") / 255
+        means = np.stack([p.mean((0, 1)) for p in np.split(strip, CAPTIONS, axis=1)])
+        expected = (means - 0.5) / 0.25 @ WEIGHTS
+        np.testing.assert_allclose(found.descriptors[i], expected, atol=1e-4)
+    assert found.blocks == (5,) and not found.descriptors[-1].any()
+    likeness = similarity(found, 1)[:-1, :-1]
+    np.testing.assert_allclose(np.diag(likeness), 1, atol=1e-5)
+
+
 def test_halves_agree(descriptions: Descriptions) -> None:
     first, second = (similarity(descriptions, half) for half in (1, 2))
     assert split_half_correlation(first, second) > 0.9
@@ -74,9 +94,7 @@ def test_a_subset_can_stand_for_all(descriptions: Descriptions) -> None:
     likeness = similarity(descriptions, 1, reference=some)
     changed = descriptions.descriptors.copy()
     changed[18:] *= 7  # what others look like does not touch the subset
-    other = Descriptions(
-        descriptions.names, descriptions.present, changed, descriptions.halves
-    )
+    other = replace(descriptions, descriptors=changed)
     again = similarity(other, 1, reference=some)
     np.testing.assert_allclose(likeness[:18, :18], again[:18, :18], atol=1e-6)
 

@@ -26,6 +26,7 @@ from lorajax.service.training import TrainingReport, train
 from lorajax.training.fit import Stopped
 from lorajax.training.run_dir import read_metrics, read_status
 from tests.conftest import CONFIGS, overrides
+from tests.pictures.onnx_models import write_encoder
 
 TINY = CONFIGS / "tiny.yaml"
 METHODS = ["unlearned features", "encoder at initialisation", "encoder trained"]
@@ -196,6 +197,43 @@ def test_other_projections_walk_the_same_road(
     changes = [f"features.projection={projection}", "evaluation.splits=1"]
     report = train(TINY, overrides(tiny_job, tmp_path, *changes, "training.steps=2"))
     assert report.results["rows"][0]["triplet_accuracy"]["mean"] > 0.5
+
+
+def test_loras_at_half_their_rank_can_be_learned_from(
+    tiny_run: TrainingReport,
+    tiny_job: JobSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twice the same, though the second run takes them from the cache."""
+    monkeypatch.setenv("LORAJAX_CACHE", str(tmp_path / "cache"))
+    changes = ["evaluation.splits=1", "training.steps=2", "training.truncation=1.0"]
+    stages: list[str] = []
+
+    def losses(path: Path) -> list[float]:
+        lines = [line for line, _ in read_metrics(path)]
+        return [line["loss"] for line in lines if line["kind"] == "train"]
+
+    def learned(name: str) -> list[float]:
+        given = overrides(tiny_job, tmp_path, *changes, f"run.name={name}")
+        return losses(train(TINY, given, lambda now: stages.append(now.stage)).path)
+
+    first = learned("first")
+    assert stages.index("truncated features") < stages.index("training")
+    # Nothing was learned yet at step 1: only what is seen differs.
+    assert first[0] != losses(tiny_run.path)[0]
+    monkeypatch.setattr("lorajax.service.job.truncated", pytest.fail)
+    assert learned("second") == first
+
+
+def test_an_image_encoder_of_ones_own_teaches(
+    tiny_job: JobSettings, tmp_path: Path
+) -> None:
+    file = write_encoder(tmp_path / "tiny #1.onnx", ("n", 3, 16, 16))
+    changes = [f"collection.image_encoder={file}", "collection.supervision=behaviour"]
+    changes += ["evaluation.splits=1", "training.metric_learning=false"]
+    report = train(TINY, overrides(tiny_job, tmp_path, *changes))
+    assert "24 of 24 LoRAs by tiny #1.onnx" in report.results["supervision"]
 
 
 def test_a_folder_with_too_little_is_refused(tmp_path: Path) -> None:

@@ -230,15 +230,67 @@ def test_augmentations_are_in_proportion_and_may_be_none() -> None:
     np.testing.assert_allclose(factors.std(), 0.5, rtol=0.05)
 
 
+def other_view(features: Features) -> Features:
+    """Scores and masks that no LoRA has by itself."""
+    mask = features.mask.copy()
+    mask[:, 0] = False
+    return Features(features.scores + 100.0, mask)
+
+
+def test_a_share_of_every_batch_is_seen_as_its_variant(
+    world: tuple[Features, Supervision],
+) -> None:
+    features, supervision = world
+    train, variants = np.arange(len(features)), other_view(features)
+    shares = []
+    for seed in range(20):
+        plain, halved = (
+            draw_batch(
+                features,
+                supervision,
+                train,
+                TRAINING.model_copy(update={"truncation": share}),
+                np.random.default_rng(seed),
+                variants,
+            )
+            for share in (0.0, 0.25)
+        )
+        assert plain is not None and halved is not None
+        np.testing.assert_array_equal(plain.scores, features.scores)
+        np.testing.assert_array_equal(plain.truths.triplets, halved.truths.triplets)
+        swapped = ~np.asarray(halved.mask[:, 0])  # each wholly the one or the other
+        expected = np.where(
+            swapped[:, None, None], variants.scores, np.asarray(plain.scores)
+        )
+        np.testing.assert_array_equal(halved.scores, expected)
+        shares.append(swapped.mean())
+    assert abs(np.mean(shares) - 0.25) < 0.04 and np.std(shares) > 0
+
+
+def test_a_share_without_variants_is_a_mistake(
+    world: tuple[Features, Supervision],
+) -> None:
+    features, supervision = world
+    settings = TRAINING.model_copy(update={"truncation": 0.5})
+    rng, train = np.random.default_rng(0), np.arange(len(features))
+    with pytest.raises(ValueError, match=r"variants for training\.truncation=0\.5"):
+        draw_batch(features, supervision, train, settings, rng)
+
+
 def test_a_stopped_training_goes_on_to_the_same_end(
     world: tuple[Features, Supervision], tmp_path: Path
 ) -> None:
-    whole = run(task(world), tmp_path / "whole")
+    """Also where it draws which LoRAs are seen as their variants."""
+    given: dict[str, Any] = {
+        "training": TRAINING.model_copy(update={"truncation": 0.5}),
+        "variants": other_view(world[0]),
+    }
+    whole = run(task(world, **given), tmp_path / "whole")
     asked = iter([False] * 6 + [True])
     with pytest.raises(Stopped, match="stopped at step 7 of 12"):
-        run(task(world, should_stop=lambda: next(asked)), tmp_path / "halves")
+        run(task(world, should_stop=lambda: next(asked), **given), tmp_path / "halves")
     resumed: list[dict[str, Any]] = []
-    again = run(task(world, on_metrics=resumed.append), tmp_path / "halves")
+    again = run(task(world, on_metrics=resumed.append, **given), tmp_path / "halves")
     assert next(m["step"] for m in resumed if m["kind"] == "train") == 8
     for name, array in whole.params.items():
         np.testing.assert_array_equal(again.params[name], array)
