@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from lorajax.adapters.checks import check_finite
+from lorajax.adapters.checks import check_all_finite
 from lorajax.adapters.dora import Magnitude
 from lorajax.adapters.interface import FileUpdate, Update
 from lorajax.adapters.low_rank import zero_modules
@@ -23,7 +23,7 @@ from lorajax.adapters.operators import Operator
 from lorajax.adapters.single import plan_single
 from lorajax.adapters.superlora_file import plan_joint
 from lorajax.errors import AdapterError, LorajaxError
-from lorajax.formats.dtypes import DTYPES, FLOATS, to_float32
+from lorajax.formats.dtypes import DTYPES, FLOATS, count_not_finite, to_float32
 from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
 from lorajax.formats.scan import lora_name
 from lorajax.formats.text import listed, shown
@@ -129,14 +129,14 @@ def check_numbers(adapter: Adapter) -> None:
     """Refuse an adapter whose norm is no number that directions can be computed from.
 
     Raises:
-      AdapterError: naming the tensor that holds NaN or Inf, if one does.
+      AdapterError: counting NaN and Inf, and naming the tensors that hold them.
     """
     known_to_be_numbers = bool(adapter.operators) and not adapter.updates
     if known_to_be_numbers or 0 < adapter.norm < math.inf:
         return
     with _named(adapter.path):
-        for name, array in open_tensor_file(adapter.path).read_many(adapter.factors):
-            check_finite(name, _kept(array))
+        tensors = open_tensor_file(adapter.path).read_many(adapter.factors)
+        check_all_finite((name, _kept(array)) for name, array in tensors)
         raise AdapterError(
             f"expected an update with a finite norm above 0, found {adapter.norm}",
             "the training diverged or the file is damaged: use an earlier checkpoint",
@@ -181,8 +181,8 @@ def _build(file: TensorFile, naming: Naming) -> Adapter:
     alive = {m: u for m, u in operators.items() if m not in dead}
     # The norm of the updates shows any other number that is none.
     for module in dict.fromkeys((*dead, *operators, *magnitudes)):
-        for key in naming.modules[module].values():
-            check_finite(key, arrays[key])
+        if any(count_not_finite(arrays[k]) for k in naming.modules[module].values()):
+            check_all_finite(arrays.items())
     warnings = list(naming.warnings)
     if len(dead) == len(updates) + len(operators):
         raise AdapterError(

@@ -12,7 +12,7 @@ from lorajax.adapters.matrices import Shapes
 from lorajax.errors import AdapterError
 from lorajax.formats.dtypes import FLOATS, count_not_finite
 from lorajax.formats.header import TensorTable
-from lorajax.formats.text import clean
+from lorajax.formats.text import clean, listed
 from lorajax.naming.families import families_of
 
 MAX_RANK = 4096
@@ -89,12 +89,36 @@ def factor_shapes(table: TensorTable, roles: Mapping[str, str]) -> Shapes:
 
 def check_finite(name: str, array: Float[np.ndarray, "..."]) -> None:
     """No number of the tensor is NaN or Inf."""
-    if wrong := count_not_finite(array):
-        raise AdapterError(
-            f"expected finite weights, found {wrong:,} NaN or Inf of {array.size:,} "
-            f"in {clean(name, 120)!r}",
-            "the training diverged or the file is damaged: use an earlier checkpoint",
-        )
+    check_all_finite([(name, array)])
+
+
+def check_all_finite(
+    named: Iterable[tuple[str, Float[np.ndarray, "..."]]],
+) -> None:
+    """No number of any tensor is NaN or Inf; a refusal counts them all.
+
+    Raises:
+      AdapterError: telling how many there are, and in which tensors.
+    """
+    wrong: dict[str, int] = {}
+    numbers = 0
+    for name, array in named:
+        if count := count_not_finite(array):
+            wrong[name] = count
+            numbers += array.size
+    if not wrong:
+        return
+    one = next(iter(wrong))
+    where = (
+        f"in {clean(one, 120)!r}"
+        if len(wrong) == 1
+        else f"in {len(wrong):,} tensors: {listed(wrong)}"
+    )
+    raise AdapterError(
+        f"expected finite weights, found {sum(wrong.values()):,} NaN or Inf of "
+        f"{numbers:,} {where}",
+        "the training diverged or the file is damaged: use an earlier checkpoint",
+    )
 
 
 def family_of(module: str, roles: Mapping[str, str]) -> str:

@@ -21,6 +21,17 @@ DTYPES: dict[str, np.dtype] = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
+# Formats of fewer bits than a byte, of scales alone, or of other exponents: known by
+# name, and not read.
+PACKED = {
+    "F4": "4-bit floats, two in a byte",
+    "F6_E2M3": "6-bit floats, packed",
+    "F6_E3M2": "6-bit floats, packed",
+    "F8_E8M0": "exponents that scale other tensors",
+    "F8_E4M3FNUZ": "8-bit floats of AMD's own",
+    "F8_E5M2FNUZ": "8-bit floats of AMD's own",
+    "C64": "complex numbers",
+}
 FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 
 _HALF_KEEP = np.uint32(0x8FFFE000).astype(np.int32)

@@ -24,7 +24,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from lorajax.errors import FormatError
-from lorajax.formats.dtypes import DTYPES
+from lorajax.formats.dtypes import DTYPES, PACKED
 from lorajax.formats.text import clean
 
 MAX_HEADER = 64 * 2**20
@@ -266,6 +266,12 @@ def _tensor_info(name: str, entry: object) -> TensorInfo:
     if not isinstance(entry, dict) or entry.keys() != _FIELDS:
         raise _bad(name, "dtype, shape and data_offsets", _kind(entry))
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if isinstance(dtype, str) and dtype in PACKED:
+        raise FormatError(
+            f"tensor {clean(name, 80)!r}: expected plain numbers, found {dtype!r} "
+            f"({PACKED[dtype]}), which is recognised but not read",
+            "save the LoRA in F16, BF16 or F32",
+        )
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise _bad(name, f"a dtype of {', '.join(DTYPES)}", repr(dtype))
     if not _are_counts(shape) or len(shape) > MAX_DIMS:

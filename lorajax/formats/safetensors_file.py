@@ -7,12 +7,10 @@ shrinks while it is mapped kills the process, a short read is an error with a na
 import contextlib
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from io import RawIOBase
+from io import FileIO
 from pathlib import Path
 
 import blake3
@@ -24,6 +22,7 @@ from lorajax.formats.buffers import take_buffer
 from lorajax.formats.dtypes import DTYPES
 from lorajax.formats.header import MAX_HEADER, TensorInfo, TensorTable, parse_header
 from lorajax.formats.refusals import READABLE, known_impostor, refuse_suffix
+from lorajax.formats.regular import Stamp, open_regular, stamp_of
 from lorajax.formats.sidecar import read_peft_config
 from lorajax.formats.text import clean, shown
 
@@ -45,7 +44,7 @@ class TensorFile:
 
     Attributes:
       path: where it is.
-      size: bytes in all.
+      stamp: what the file was when its header was checked.
       body_start: the first byte after the header.
       table: what lies where in the body.
       metadata: the file's own text, untrusted.
@@ -53,11 +52,16 @@ class TensorFile:
     """
 
     path: Path
-    size: int
+    stamp: Stamp
     body_start: int
     table: TensorTable
     metadata: dict[str, str]
     peft_config: dict | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return self.stamp[2]
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:
@@ -74,7 +78,7 @@ class TensorFile:
         """Tensors in their own dtype, in the order of their bytes (default: all).
 
         Raises:
-          FormatError: if the file has become shorter since it was opened.
+          FormatError: if the file has changed since its header was checked.
         """
         wanted = self.tensors if names is None else set(names)
         with self._opened() as file:
@@ -130,12 +134,25 @@ class TensorFile:
         return self._digest(hashlib.sha256(), 0)
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[RawIOBase]:
+    def _opened(self) -> Iterator[FileIO]:
         try:
-            with self.path.open("rb", buffering=0) as file:
+            with _named(self.path), open_regular(self.path) as file:
+                self._check_unchanged(file)
                 yield file
+                self._check_unchanged(file)
         except OSError as error:
             raise _unreadable(self.path, error) from error
+
+    def _check_unchanged(self, file: FileIO) -> None:
+        if stamp_of(file) != self.stamp:
+            raise self._changed()
+
+    def _changed(self) -> FormatError:
+        return FormatError(
+            f"{shown(self.path)}: expected the {self.size:,} bytes whose header was "
+            "checked, found others: the file changed while it was read",
+            "run again when nothing writes to it",
+        )
 
     def _roles(self) -> bytes:
         """Names, formats, shapes and places of all tensors, and what scales them."""
@@ -159,7 +176,7 @@ class TensorFile:
             ) from error
 
     def _shared(
-        self, file: RawIOBase, wanted: Mapping[str, TensorInfo], hasher: blake3.blake3
+        self, file: FileIO, wanted: Mapping[str, TensorInfo], hasher: blake3.blake3
     ) -> dict[str, Shaped[np.ndarray, "..."]]:
         """Tensors within one block; all cores hash it faster than one could read it."""
         size = self.size - self.body_start
@@ -169,7 +186,7 @@ class TensorFile:
         return {name: _view(body, info) for name, info in wanted.items()}
 
     def _apart(
-        self, file: RawIOBase, wanted: Mapping[str, TensorInfo], hasher: blake3.blake3
+        self, file: FileIO, wanted: Mapping[str, TensorInfo], hasher: blake3.blake3
     ) -> dict[str, Shaped[np.ndarray, "..."]]:
         """Tensors by themselves; all other bytes are hashed and forgotten."""
         arrays: dict[str, np.ndarray] = {}
@@ -187,14 +204,14 @@ class TensorFile:
         return arrays
 
     def _fill_hashed(
-        self, file: RawIOBase, view: memoryview, hasher: blake3.blake3
+        self, file: FileIO, view: memoryview, hasher: blake3.blake3
     ) -> None:
         for start in range(0, len(view), _CHUNK):
             chunk = view[start : start + _CHUNK]
             self._fill(file, chunk)
             hasher.update(chunk)
 
-    def _tensor(self, file: RawIOBase, info: TensorInfo) -> Shaped[np.ndarray, "..."]:
+    def _tensor(self, file: FileIO, info: TensorInfo) -> Shaped[np.ndarray, "..."]:
         array = np.empty(info.shape, DTYPES[info.dtype])
         start = self.body_start + info.start
         if file.tell() != start:
@@ -202,16 +219,12 @@ class TensorFile:
         self._fill(file, array.reshape(-1).view(np.uint8).data)
         return array
 
-    def _fill(self, file: RawIOBase, view: memoryview) -> None:
+    def _fill(self, file: FileIO, view: memoryview) -> None:
         """Read exactly as many bytes as there is room for."""
         while len(view):
             got = file.readinto(view)
             if not got:
-                raise FormatError(
-                    f"{shown(self.path)}: expected {self.size:,} bytes, "
-                    "found fewer: the file changed while it was read",
-                    "run again when nothing writes to it",
-                )
+                raise self._changed()
             view = view[got:]
 
     def _digest(self, hasher, start: int) -> str:
@@ -232,26 +245,31 @@ def open_tensor_file(path: str | Path) -> TensorFile:
     if path.suffix.lower() not in READABLE:
         raise refuse_suffix(path)
     try:
-        size, body_start, raw = _read_header(path)
+        with _named(path):
+            stamp, raw = _read_header(path)
+            body_start = 8 + len(raw)
+            header = parse_header(raw, stamp[2] - body_start)
     except OSError as error:
         raise _unreadable(path, error) from error
-    except FormatError as error:
-        raise FormatError(f"{shown(path)}: {error.message}", error.hint) from error
-    try:
-        header = parse_header(raw, size - body_start)
-    except FormatError as error:
-        raise FormatError(f"{shown(path)}: {error.message}", error.hint) from error
     config = read_peft_config(path, header.metadata)
-    return TensorFile(path, size, body_start, *header, config)
+    return TensorFile(path, stamp, body_start, *header, config)
 
 
-def _read_header(path: Path) -> tuple[int, int, bytes]:
-    """File size, start of the body and the JSON bytes between."""
-    # Looked at before opening, because opening a pipe would wait for its writer.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise FormatError("expected a regular file, found a folder or a device")
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Refusals that do not yet begin with the file's path do so."""
+    try:
+        yield
+    except FormatError as error:
+        if error.message.startswith(shown(path)):
+            raise
+        raise FormatError(f"{shown(path)}: {error.message}", error.hint) from error
+
+
+def _read_header(path: Path) -> tuple[Stamp, bytes]:
+    """What the file is now, and the JSON bytes of its header."""
+    with open_regular(path) as file:
+        stamp = stamp_of(file)
         head = file.read(32)
         if not head:
             raise FormatError(
@@ -261,10 +279,15 @@ def _read_header(path: Path) -> tuple[int, int, bytes]:
         if impostor := known_impostor(head):
             raise impostor
         length = int.from_bytes(head[:8], "little")
-        _check_length(length, size)
+        _check_length(length, stamp[2])
         file.seek(8)
         raw = file.read(length)
-    return size, 8 + length, raw
+    if len(raw) != length:
+        raise FormatError(
+            f"truncated: expected a header of {length:,} bytes, found {len(raw):,}",
+            "download the file again",
+        )
+    return stamp, raw
 
 
 def _check_length(length: int, size: int) -> None:

@@ -11,7 +11,7 @@ from lorajax.adapters import inspect_file
 from tests.formats.fuzz_seeds import Sample, pack, seeds
 from tests.formats.fuzzing import Report, damaged, fuzz
 
-FILES = 1500
+FILES = 1200
 
 
 @pytest.mark.parametrize("sample", seeds(), ids=lambda sample: sample.name)
