@@ -3,9 +3,13 @@
 import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lorajax.adapters.adapter import Adapter, name_and_build
 from lorajax.adapters.base_weights import with_base
+from lorajax.formats.about import read_about
+from lorajax.formats.hashes import hash_warnings
+from lorajax.formats.previews import THUMBNAIL
 from lorajax.formats.safetensors_file import open_tensor_file
 from lorajax.formats.text import clean, plain
 
@@ -36,6 +40,8 @@ class Inspection:
     """Everything that one file tells; all words in it are safe to print.
 
     `norm` is None for an operator, whose update is not known without base weights.
+    `autov2` and `autov3` are the names that model sites shorten the two hashes to.
+    `about` is what the file and its neighbours say, as `lorajax.formats.about` has it.
     """
 
     path: str
@@ -52,9 +58,12 @@ class Inspection:
     content_key: str
     file_sha256: str
     weights_sha256: str
+    autov2: str
+    autov3: str
     norm: float | None
     warnings: tuple[str, ...]
     metadata: dict[str, str] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
         """The same as plain values, for JSON."""
@@ -89,6 +98,8 @@ def inspect_file(path: str | Path, base: str | Path | None = None) -> Inspection
     adapter = name_and_build(file)
     if base is not None:
         adapter = with_base(adapter, open_tensor_file(base))
+    about = read_about(file)
+    file_sha256, weights_sha256 = file.file_sha256(), file.weights_sha256()
     return Inspection(
         path=str(file.path),
         name=adapter.name,
@@ -102,12 +113,20 @@ def inspect_file(path: str | Path, base: str | Path | None = None) -> Inspection
         tier=adapter.tier,
         dtype=adapter.dtype,
         content_key=adapter.content_key,
-        file_sha256=file.file_sha256(),
-        weights_sha256=file.weights_sha256(),
+        file_sha256=file_sha256,
+        weights_sha256=weights_sha256,
+        autov2=file_sha256[:10],
+        autov3=weights_sha256[:12],
         norm=None if adapter.operators else adapter.norm,
-        warnings=adapter.warnings,
+        warnings=(
+            *adapter.warnings,
+            *about.warnings,
+            *hash_warnings(about, file_sha256, weights_sha256),
+        ),
         metadata={
             clean(key, 100): plain(value, LONGEST_VALUE)
             for key, value in file.metadata.items()
+            if key != THUMBNAIL
         },
+        about=about.as_dict(),
     )

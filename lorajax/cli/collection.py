@@ -29,6 +29,7 @@ ModelOption = Annotated[
 ]
 MAX_REFUSALS = 20
 GROUPED_FROM = 3
+MAX_WORDS = 12
 
 
 def inspect(
@@ -160,10 +161,25 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ["norm", _norm(facts["norm"])],
         ["content key", facts["content_key"]],
         ["SHA-256", facts["file_sha256"]],
+        *_said(facts["about"]),
         *(["warning", warning] for warning in facts["warnings"]),
     ]
     for head, value in rows:
-        say(f"  {head:<12} {value}")
+        say(f"  {head:<14} {value}")
+
+
+def _said(about: dict[str, Any]) -> list[list[str]]:
+    """What the file and its neighbours say, by the most trusted of them."""
+    rows: list[list[str]] = []
+    for field in ("title", "author", "base_model", "tags", "trigger_words"):
+        said = [w for w in about.get(field, ()) if w["source"] != "file name"]
+        first = [word["value"] for word in said if word["source"] == said[0]["source"]]
+        if first:
+            rows.append([f"{field.replace('_', ' ')}*", ", ".join(first[:MAX_WORDS])])
+    if "caption_tags" in about:
+        rows.append(["captions*", ", ".join(list(about["caption_tags"])[:MAX_WORDS])])
+    rows += [["preview", name] for name in about.get("previews", ())[:1]]
+    return [*rows, ["", "* as it is said, not as it was found"]] if rows else []
 
 
 def _norm(norm: float | None) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from lorajax.errors import FormatError
+from lorajax.formats.previews import previews_beside
 from lorajax.formats.scan import lora_name
 from lorajax.pictures.behaviour_set import (
     BehaviourSet,
@@ -29,7 +30,6 @@ SIDE = 96
 MAX_PIXELS, MAX_FILE = 2**25, 2**26
 # In bytes of the page; what does not fit is left without a picture.
 BUDGET = 5 * 2**20
-SUFFIXES = (".preview.png", ".preview.jpg", ".preview.jpeg", ".preview.webp")
 FORMATS = ["PNG", "JPEG", "WEBP"]
 QUALITY = 82
 _PREFIX = "data:image/jpeg;base64,"
@@ -58,10 +58,9 @@ def thumbnails(
 
 def _preview(file: Path) -> Image.Image | None:
     """The picture beside a file, small."""
-    for suffix in SUFFIXES:
-        path = file.with_name(file.stem + suffix)
+    for path in previews_beside(file):
         try:
-            if path.is_file() and path.stat().st_size <= MAX_FILE:
+            if path.stat().st_size <= MAX_FILE:
                 return _decoded(path)
         except (
             *(OSError, ValueError, SyntaxError, struct.error, zlib.error),

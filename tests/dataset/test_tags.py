@@ -23,7 +23,7 @@ def test_frequencies_are_summed_over_folders() -> None:
         *(f'{{"a": {{"b": {count}}}}}' for count in ("NaN", "1e999", "-1", "true")),
         *(f'{{"a": {{"b": {"9" * digits}}}}}' for digits in (400, 9000)),
         '{"a": {"\\u001b\\u202e ": 1}}',
-        '{"a": {"b": 1}}' + " " * 2**21,
+        '{"a": {"b": 1}}' + " " * 2**22,
     ],
 )
 def test_nonsense_is_no_tag(text: str) -> None:
