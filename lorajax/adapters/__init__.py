@@ -16,6 +16,11 @@ from lorajax.adapters.algebra import spectrum as spectrum
 from lorajax.adapters.base_weights import with_base as with_base
 from lorajax.adapters.dense import DenseUpdate as DenseUpdate
 from lorajax.adapters.dora import Magnitude as Magnitude
+from lorajax.adapters.fingerprint import Fingerprint as Fingerprint
+from lorajax.adapters.fingerprint import compare as compare
+from lorajax.adapters.fingerprint import fingerprint as fingerprint
+from lorajax.adapters.fingerprint import parse_fingerprint as parse_fingerprint
+from lorajax.adapters.fingerprint import same_update as same_update
 from lorajax.adapters.ia3 import ChannelScaling as ChannelScaling
 from lorajax.adapters.inspect import Inspection as Inspection
 from lorajax.adapters.inspect import inspect_file as inspect_file

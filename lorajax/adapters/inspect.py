@@ -7,6 +7,7 @@ from typing import Any
 
 from lorajax.adapters.adapter import Adapter, name_and_build
 from lorajax.adapters.base_weights import with_base
+from lorajax.adapters.fingerprint import fingerprint
 from lorajax.formats.about import read_about
 from lorajax.formats.hashes import hash_warnings
 from lorajax.formats.previews import THUMBNAIL
@@ -39,7 +40,8 @@ class RankRange:
 class Inspection:
     """Everything that one file tells; all words in it are safe to print.
 
-    `norm` is None for an operator, whose update is not known without base weights.
+    `norm` and `fingerprint` are None for an operator, whose update is
+    not known without base weights.
     `autov2` and `autov3` are the names that model sites shorten the two hashes to.
     `about` is what the file and its neighbours say, as `lorajax.formats.about` has it.
     """
@@ -61,6 +63,7 @@ class Inspection:
     autov2: str
     autov3: str
     norm: float | None
+    fingerprint: str | None
     warnings: tuple[str, ...]
     metadata: dict[str, str] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
@@ -118,6 +121,7 @@ def inspect_file(path: str | Path, base: str | Path | None = None) -> Inspection
         autov2=file_sha256[:10],
         autov3=weights_sha256[:12],
         norm=None if adapter.operators else adapter.norm,
+        fingerprint=None if adapter.operators else str(fingerprint(adapter)),
         warnings=(
             *adapter.warnings,
             *about.warnings,

@@ -159,6 +159,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ["rank", ranks],
         ["dtype", facts["dtype"]],
         ["norm", _norm(facts["norm"])],
+        ["fingerprint", facts["fingerprint"] or "known with --base only"],
         ["content key", facts["content_key"]],
         ["SHA-256", facts["file_sha256"]],
         *_said(facts["about"]),

@@ -102,7 +102,7 @@ def test_inspect_tells_all_of_it(tmp_path: Path):
     assert facts.autov3 == facts.weights_sha256[:12] and not facts.warnings
     path.with_name("x.json").write_text("{")
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    changed, broken = sorted(inspect_file(path).warnings, reverse=True)
+    changed, broken = sorted(inspect_file(path).warnings)
     assert "tensors changed since they were hashed: sshs_model_hash" in changed
     assert broken.startswith("x.json: expected JSON")
 
