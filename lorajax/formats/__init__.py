@@ -4,6 +4,8 @@ Everything here treats its input as hostile: sizes are bounded before memory is
 taken, pickles are never opened, and every refusal says what was expected and found.
 """
 
+from lorajax.formats.about import About as About
+from lorajax.formats.about import read_about as read_about
 from lorajax.formats.dtypes import to_float32 as to_float32
 from lorajax.formats.header import TensorInfo as TensorInfo
 from lorajax.formats.safetensors_file import TensorFile as TensorFile

@@ -130,6 +130,19 @@ def test_the_signs_never_change():
     assert math.isclose(STEP, 8 / 2047)
 
 
+@pytest.mark.parametrize("size", [1e-18, 1e37])
+def test_updates_at_the_ends_of_float32(tmp_path: Path, size: float):
+    """Their sums leave float32; the direction is that of an update of usual size."""
+    whole = np.random.default_rng(0).standard_normal((64, 128)).astype("f4")
+    names = []
+    for scale in (1, size):
+        tensors = kohya({"diff": whole * np.float32(scale)}, WIDE)
+        path = write(tmp_path / f"{scale}.safetensors", tensors)
+        names.append(fingerprint(read_adapter(path)))
+    result = compare(*names)
+    assert result.is_scaled() and result.ratio == pytest.approx(size, rel=5e-3)
+
+
 def test_operators_have_none(tmp_path: Path):
     tensors = {"weight": np.ones(128, "f4") * 0.1, "on_input": np.array(1, "u1")}
     path = write(tmp_path / "x.safetensors", kohya(tensors, WIDE))

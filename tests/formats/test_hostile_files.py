@@ -16,6 +16,7 @@ from lorajax.formats import open_tensor_file, scan
 from lorajax.formats.dtypes import PACKED
 from lorajax.formats.regular import read_bounded
 from lorajax.naming import table_of
+from lorajax.service.describing import describe
 from tests.adapters.zoo_files import POINT, SQUARE, WIDE, kohya, lora, write
 from tests.formats.fuzz_seeds import pack
 
@@ -150,7 +151,7 @@ def test_every_number_that_is_none_is_counted(tmp_path: Path):
     tensors[spoilt[1]].flat[5] = -np.inf
     path = write(tmp_path / "x.safetensors", tensors)
     numbers = sum(tensors[key].size for key in spoilt)
-    for read in (read_adapter, inspect_file):
+    for read in (read_adapter, inspect_file, describe):
         with pytest.raises(AdapterError) as refusal:
             read(path)
         found = f"found 4 NaN or Inf of {numbers:,} in 2 tensors: "
