@@ -2,6 +2,7 @@
 
 import statistics
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from lorajax.formats.safetensors_file import open_tensor_file
 from lorajax.formats.text import clean, plain
 
 LONGEST_VALUE = 2000
+# Entries of the metadata that are shown; trainers write about a hundred.
+MAX_ENTRIES = 1000
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def inspect_file(path: str | Path, base: str | Path | None = None) -> Inspection
         ),
         metadata={
             clean(key, 100): plain(value, LONGEST_VALUE)
-            for key, value in file.metadata.items()
+            for key, value in islice(file.metadata.items(), MAX_ENTRIES)
             if key != THUMBNAIL
         },
         about=about.as_dict(),

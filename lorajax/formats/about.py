@@ -10,6 +10,7 @@ References:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import chain, islice
 from typing import Any
 
 from lorajax.errors import FormatError
@@ -132,12 +133,12 @@ def tag_frequencies(metadata: Mapping[str, str]) -> dict[str, float]:
     """
     text = metadata.get(FREQUENCIES)
     document = parse_json(text) if text else None
+    folders = document.values() if isinstance(document, dict) else ()
+    said = chain.from_iterable(f.items() for f in folders if isinstance(f, dict))
     counts: dict[str, float] = {}
-    for folder in document.values() if isinstance(document, dict) else ():
-        for tag, count in folder.items() if isinstance(folder, dict) else ():
-            name = tag_of(tag)
-            if name and _is_count(count) and len(counts) < MAX_TAGS:
-                counts[name] = counts.get(name, 0.0) + float(count)
+    for tag, count in islice(said, MAX_TAGS):
+        if _is_count(count) and (name := tag_of(tag)):
+            counts[name] = counts.get(name, 0.0) + float(count)
     return counts
 
 

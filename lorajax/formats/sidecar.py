@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lorajax.errors import FormatError
+from lorajax.formats.regular import read_bounded
 from lorajax.formats.text import clean, shown
 
 WEIGHTS_NAME, CONFIG_NAME = "adapter_model.safetensors", "adapter_config.json"
@@ -36,14 +37,13 @@ def read_peft_config(path: Path, metadata: Mapping[str, str]) -> dict | None:
 
 def _read_json(path: Path) -> dict:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_CONFIG + 1)
-        if raw.startswith(b"version https://git-lfs"):
+        raw = read_bounded(path, MAX_CONFIG)
+        if raw and raw.startswith(b"version https://git-lfs"):
             raise FormatError(
                 f"{shown(path)}: expected JSON, found a Git-LFS pointer",
                 "fetch the file itself with: git lfs pull",
             )
-        parsed = json.loads(raw.decode("utf-8")) if len(raw) <= MAX_CONFIG else None
+        parsed = None if raw is None else json.loads(raw.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise FormatError(
             f"{shown(path)}: expected JSON, found none ({clean(str(error), 80)})"

@@ -128,7 +128,7 @@ def words_of(field: str, values: list[Any]) -> tuple[str, ...]:
     """The values of a field as safe words; of a list that one text holds, its parts."""
     longest = LONGEST_TEXT
     if field in LISTS:
-        values, longest = list(_parts(values)), LONGEST_WORD
+        values, longest = list(islice(_parts(values), MAX_WORDS)), LONGEST_WORD
     words = (_word(value, longest) for value in values[:MAX_WORDS])
     return tuple(dict.fromkeys(word for word in words if word))
 

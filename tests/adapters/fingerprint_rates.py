@@ -13,6 +13,7 @@ from pathlib import Path
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lorajax.adapters import Adapter, LowRankUpdate, inner, read_adapter
 from lorajax.adapters.fingerprint import Comparison, compare, fingerprint
@@ -46,21 +47,17 @@ def each(
     return {name: LowRankUpdate(*change(update)) for name, update in updates.items()}
 
 
-def cast(dtype: np.typing.DTypeLike) -> Change:
-    """Factors of another number format; of eight bits with values in its reach."""
+def cast(dtype: DTypeLike) -> Change:
+    """Factors of another number format; for eight bits brought into its reach first."""
+    kept = np.dtype(dtype)
 
-    def change(_: np.random.Generator, updates: Updates) -> Updates:
-        kept = np.dtype(dtype)
-        return each(
-            lambda u: (
-                u.up.astype(kept).astype("f4"),
-                u.down.astype(kept).astype("f4"),
-                u.scale,
-            ),
-            updates,
-        )
+    def rounded(x: np.ndarray) -> np.ndarray:
+        size = np.float32(100 / np.abs(x).max() if kept.itemsize == 1 else 1)
+        return (x * size).astype(kept).astype("f4") / size
 
-    return change
+    return lambda _, updates: each(
+        lambda u: (rounded(u.up), rounded(u.down), u.scale), updates
+    )
 
 
 def gauge(rng: np.random.Generator, updates: Updates) -> Updates:

@@ -8,6 +8,7 @@ it broke.
 """
 
 import argparse
+import contextlib
 import copy
 import json
 import multiprocessing
@@ -48,7 +49,7 @@ class Report:
     Attributes:
       outcomes: how a file ended → number of files.
       slowest: seconds of processor time, and the file.
-      peak: bytes of memory that the worst file added.
+      peak: bytes of memory that the worst file took.
       broken: the files that broke a promise, and which.
     """
 
@@ -147,7 +148,8 @@ def fuzz(
     for number in numbers:
         name, files = damaged(seed, number)
         path = _place(folder / str(number % 2), name, files)
-        memory, started = _memory(), time.process_time()
+        _forget_peak()
+        memory, started = _peak_memory(), time.process_time()
         signal.alarm(HANGING)
         try:
             outcome = examine(path)
@@ -156,7 +158,7 @@ def fuzz(
             report.broken[number] = traceback.format_exc(limit=-6)
         finally:
             signal.alarm(0)
-        seconds, grown = time.process_time() - started, _memory() - memory
+        seconds, grown = time.process_time() - started, _peak_memory() - memory
         if seconds > LONGEST:
             report.broken.setdefault(number, f"took {seconds:.1f} s")
         if grown > MEMORY + len(files[name]):
@@ -184,8 +186,17 @@ def _place(folder: Path, name: str, files: dict[str, bytes]) -> Path:
     return folder / name
 
 
-def _memory() -> int:
-    """The largest memory of this process so far, in bytes."""
+def _forget_peak() -> None:
+    """Let the largest memory of this process be that of now, where a system can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory() -> int:
+    """The largest memory of this process, in bytes: since it was last forgotten."""
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
