@@ -85,8 +85,10 @@ def test_inspect_tells_what_a_base_model_adds(folder: Path, tmp_path: Path):
     base = write_base(tmp_path / "base.safetensors", base_weights(WIDE))
     (told,) = json.loads(run("inspect", file, "--base", base, "--json"))
     assert told["tier"] == "exact" and told["norm"] > 0
-    assert {k: v for k, v in told.items() if k not in ("tier", "norm")} == {
-        k: v for k, v in alone.items() if k not in ("tier", "norm")
+    assert alone["fingerprint"] is None and len(told["fingerprint"]) == 53
+    learnt = {"tier", "norm", "fingerprint"}
+    assert {k: v for k, v in told.items() if k not in learnt} == {
+        k: v for k, v in alone.items() if k not in learnt
     }
     wrong = write_base(tmp_path / "wrong.safetensors", base_weights(SQUARE))
     assert "found neither" in run("inspect", file, "--base", wrong, code=1)
