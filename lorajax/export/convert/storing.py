@@ -1,0 +1,179 @@
+"""A new file in its place: whole under its name or not there, and never the source."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from lorajax.errors import FormatError
+from lorajax.export.convert.tensors import OutTensor
+from lorajax.formats.dtypes import DTYPES
+from lorajax.formats.safetensors_file import TensorFile
+from lorajax.formats.sidecar import CONFIG_NAME, WEIGHTS_NAME
+from lorajax.formats.text import clean, shown
+
+_ALIGNED = 8
+_SUFFIX = ".safetensors"
+
+
+class Place(NamedTuple):
+    """Where the weights go, and what lies beside them."""
+
+    weights: Path
+    config: Path | None
+
+
+def find_place(out: Path, source: Path, target: str, force: bool) -> Place:
+    """The files to write; PEFT's have fixed names, so that a folder names them as well.
+
+    Raises:
+      FormatError: for a place that the target's programs do not read, that is the
+        source itself, also by a link, or that holds something without `force`.
+    """
+    place = _named(out, target)
+    taken = [path for path in place if path is not None and os.path.lexists(path)]
+    sources = [source]
+    if source.name.startswith("adapter_model"):
+        sources.append(source.with_name(CONFIG_NAME))
+    for path in taken:
+        if any(_is_same(path, own) for own in sources):
+            raise FormatError(
+                f"{shown(path)}: expected a new file, found the source itself",
+                "name another place: nothing is converted in place",
+            )
+    if taken and not force:
+        raise FormatError(
+            f"{shown(taken[0])}: expected a new file, found one of this name",
+            "name another place, or replace it with --force",
+        )
+    folder = place.weights.parent
+    if not folder.is_dir() and (target != "peft" or not folder.parent.is_dir()):
+        raise FormatError(
+            f"{shown(folder)}: expected a folder to write to, found none",
+            "make the folder first",
+        )
+    return place
+
+
+def write_file(
+    path: Path,
+    file: TensorFile,
+    tensors: Sequence[OutTensor],
+    metadata: Mapping[str, str],
+) -> int:
+    """Write a safetensors file tensor by tensor; returns its size in bytes.
+
+    Args:
+      file: where the tensors lie that are only renamed.
+
+    Raises:
+      FormatError: where it cannot be written.
+    """
+    ordered = _ordered(file, tensors)
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
+    end = 0
+    for tensor in ordered:
+        start, end = end, end + _bytes(tensor)
+        header[tensor.name] = {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % _ALIGNED)
+
+    def fill(out: BinaryIO) -> None:
+        out.write(len(text).to_bytes(8, "little") + text)
+        for tensor, array in zip(ordered, _arrays(file, ordered), strict=True):
+            assert array.nbytes == _bytes(tensor), tensor.name
+            out.write(array.reshape(-1).view(np.uint8).data)
+
+    _place(path, fill)
+    return 8 + len(text) + end
+
+
+def write_config(path: Path, config: Mapping[str, object]) -> int:
+    """Write `adapter_config.json`, and its folder where there is none."""
+    content = (json.dumps(config, indent=2) + "\n").encode()
+    path.parent.mkdir(exist_ok=True)
+    _place(path, lambda out: out.write(content))
+    return len(content)
+
+
+def _place(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """Write beside the place, make sure that the disk has it, then move it there."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    try:
+        with unfinished.open("wb") as out:
+            fill(out)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        reason = clean(error.strerror or type(error).__name__, 80)
+        raise FormatError(
+            f"{shown(path)}: expected a place to write to, found: {reason}",
+            "name another place, or free some room",
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _named(out: Path, target: str) -> Place:
+    if target == "peft":
+        if out.suffix != _SUFFIX:
+            return Place(out / WEIGHTS_NAME, out / CONFIG_NAME)
+        if out.name != WEIGHTS_NAME:
+            raise FormatError(
+                f"{shown(out)}: expected a folder or {WEIGHTS_NAME}, the only name "
+                "that PEFT reads, found another"
+            )
+        return Place(out, out.with_name(CONFIG_NAME))
+    if out.suffix != _SUFFIX or out.name.startswith("adapter_model"):
+        raise FormatError(
+            f"{shown(out)}: expected a name that ends in {_SUFFIX} and is none of "
+            "PEFT's, found another"
+        )
+    return Place(out, None)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two names mean one file; a link to nothing means none."""
+    try:
+        return os.path.samefile(path, other)
+    except FileNotFoundError:
+        return False
+
+
+def _ordered(file: TensorFile, tensors: Iterable[OutTensor]) -> list[OutTensor]:
+    """Wide numbers first, so that all are aligned; then as the source's bytes come."""
+    places = {name: i for i, name in enumerate(file.tensors)}
+
+    def place(tensor: OutTensor) -> tuple[int, int]:
+        known = tensor.made if isinstance(tensor.made, str) else None
+        behind = len(places) if known is None else places[known]
+        return -DTYPES[tensor.dtype].itemsize, behind
+
+    return sorted(tensors, key=place)
+
+
+def _arrays(file: TensorFile, ordered: Sequence[OutTensor]) -> Iterable[np.ndarray]:
+    """The tensors in this order, one in memory at a time."""
+    wanted = [tensor.made for tensor in ordered if isinstance(tensor.made, str)]
+    widths = {name: DTYPES[file.tensors[name].dtype].itemsize for name in wanted}
+    for width in sorted({DTYPES[t.dtype].itemsize for t in ordered}, reverse=True):
+        yield from (
+            array
+            for _, array in file.read_many(n for n, w in widths.items() if w == width)
+        )
+        for tensor in ordered:
+            dtype, made = DTYPES[tensor.dtype], tensor.made
+            if not isinstance(made, str) and dtype.itemsize == width:
+                yield np.ascontiguousarray(made(), dtype)
+
+
+def _bytes(tensor: OutTensor) -> int:
+    return int(np.prod(tensor.shape, dtype=np.int64)) * DTYPES[tensor.dtype].itemsize
