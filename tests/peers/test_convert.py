@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from lorajax.adapters import read_adapter, with_base
 from lorajax.export.convert import convert_file
+from lorajax.export.convert.kronecker import split
 from lorajax.formats import open_tensor_file
 from tests.peers.comparing import BASE, assert_update, write_base
 from tests.peers.test_peft import ALL, canonical, network, weights_of
@@ -40,12 +41,22 @@ def loha(shape: tuple[int, ...], rank: int) -> dict[str, np.ndarray]:
     }
 
 
+def lokr(shape: tuple[int, ...], rank: int) -> dict[str, np.ndarray]:
+    """The smaller sides in a whole matrix, the larger in a pair or whole as well."""
+    (p, s), (q, t) = (split(side, 8) for side in shape[:2])
+    window = shape[2:]
+    own = {"lokr_w1": some(p, q)}
+    if 2 * rank >= max(s, t):
+        return own | {"lokr_w2": some(s, t, *window)}
+    return own | {"lokr_w2_a": some(s, rank), "lokr_w2_b": some(rank, t, *window)}
+
+
 def some(*shape: int) -> np.ndarray:
     rng = np.random.default_rng(sum(shape))
     return (0.3 * rng.standard_normal(shape)).astype("f4")
 
 
-@pytest.mark.parametrize("family", [lora, dora, loha])
+@pytest.mark.parametrize("family", [lora, dora, loha, lokr])
 def test_peft_merges_what_the_file_says(tmp_path: Path, family):
     before = weights_of(network(ALL))
     tensors = {}

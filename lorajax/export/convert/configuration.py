@@ -22,11 +22,16 @@ Number = int | float
 _TYPES = {"lora": "LORA", "loha": "LOHA", "lokr": "LOKR"}
 
 
-def peft_config(layers: Sequence[OutLayer], base_name: str | None) -> dict[str, object]:
+def peft_config(
+    layers: Sequence[OutLayer],
+    base_name: str | None,
+    more: Mapping[str, object],
+) -> dict[str, object]:
     """`adapter_config.json` of one component.
 
     Args:
       base_name: what the base model is called, if the file says so.
+      more: what else it has to say, by family.
     """
     family = layers[0].family
     common = {
@@ -45,7 +50,7 @@ def peft_config(layers: Sequence[OutLayer], base_name: str | None) -> dict[str, 
         }
         return common | own | _lora_fields(layers)
     own = {"use_effective_conv2d": any(layer.tucker for layer in layers)}
-    return common | own | _scaling(layers, "alpha")
+    return common | own | _scaling(layers, "alpha") | dict(more)
 
 
 def diffusers_config(layers: Sequence[OutLayer]) -> dict[str, object]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from lorajax.adapters.scaling import PeftScaling
 from lorajax.errors import LorajaxError, NamingError
 from lorajax.export.convert.configuration import diffusers_config, peft_config
+from lorajax.export.convert.kronecker import peft_layout
 from lorajax.export.convert.layers import plan_layers
 from lorajax.export.convert.sources import kept_side, read_sources
 from lorajax.export.convert.storing import find_place, write_config, write_file
@@ -139,6 +140,9 @@ def _kept_side(naming: Naming, target: str, drop: bool) -> tuple[str, ...]:
 def _plan(file: TensorFile, naming: Naming, target: str, side: Sequence[str]) -> _Plan:
     layers = plan_layers(file, naming, read_sources(file, naming, target), target)
     tensors = [tensor for layer in layers for tensor in layer.tensors]
+    more: dict[str, object] = {}
+    if target == "peft" and layers[0].family == "lokr":
+        layers, more = peft_layout(layers)
     infos = {key: file.tensors[key] for key in side}
     tensors += [OutTensor(k, info.dtype, info.shape, k) for k, info in infos.items()]
     metadata = {k: text for k, text in file.metadata.items() if k != _ALPHAS}
@@ -149,7 +153,7 @@ def _plan(file: TensorFile, naming: Naming, target: str, side: Sequence[str]) ->
     if base_name and target != "peft" and not metadata.keys() & set(BASE_FIELDS):
         # Where PEFT's configuration does not go along, its word for the base does.
         metadata["ss_base_model"] = base_name
-    config = peft_config(layers, base_name) if target == "peft" else None
+    config = peft_config(layers, base_name, more) if target == "peft" else None
     if target == "diffusers":
         metadata[_ALPHAS] = json.dumps(diffusers_config(layers))
     return _Plan(layers, tensors, metadata, config)

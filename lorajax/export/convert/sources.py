@@ -12,12 +12,10 @@ from lorajax.formats.safetensors_file import TensorFile
 from lorajax.formats.text import listed
 from lorajax.naming.resolve import Naming
 
-# PEFT knows LoKr as well, but makes the shapes of its matrices from its configuration,
-# which has no place for those that LyCORIS chose.
 _FAMILIES = {
     "kohya": ("lora", "loha", "lokr"),
     "diffusers": ("lora",),
-    "peft": ("lora", "loha"),
+    "peft": ("lora", "loha", "lokr"),
 }
 # Side tensors that programs read beside any naming of kohya's kind.
 _LYCORIS_SIDE = re.compile(r"bundle_emb\..+|<[^<>]+>|.+\.(?:diff_[bm]|[wb]_norm|diff)")

@@ -1,5 +1,6 @@
 """LoHa and LoKr between LyCORIS' names and PEFT's, whose scales follow other rules."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +69,34 @@ def test_lokr_of_a_convolution_gets_its_window_back(tmp_path: Path):
     assert load_file(out)[f"{raw}.lokr_w2_b"].shape == (2, 32, 3, 3)
 
 
-@pytest.mark.parametrize(
-    ("target", "out"), [("diffusers", "out.safetensors"), ("peft", "out")]
-)
-def test_families_that_a_target_does_not_know(tmp_path: Path, target: str, out: str):
+def test_lokr_to_peft_and_back(tmp_path: Path):
+    pair = {"lokr_w1": some(8, 8), "lokr_w2_a": some(32, 2), "lokr_w2_b": some(2, 8)}
+    whole = {"lokr_w1": some(8, 8), "lokr_w2": some(8, 8)}
+    tensors = kohya(pair, TALL, 3.0) | kohya(whole, SQUARE, 99.0)
+    own = write(tmp_path / "own.safetensors", tensors)
+    made = convert_file(own, "peft", tmp_path / "peft")
+    assert made.config is not None
+    config = json.loads(Path(made.config).read_text())
+    # 64 = 8 · 8 by the square root, 256 = 8 · 32 only where 8 is the bound.
+    assert (config["peft_type"], config["decompose_factor"]) == ("LOKR", 8)
+    back = convert_file(Path(made.out), "kohya", tmp_path / "back.safetensors")
+    right = pair["lokr_w2_a"] @ pair["lokr_w2_b"]
+    for path in map(Path, (made.out, back.out)):
+        wanted = 1.5 * np.kron(pair["lokr_w1"], right)
+        np.testing.assert_allclose(dense(path, TALL), wanted, rtol=1e-4, atol=1e-5)
+        wanted = np.kron(whole["lokr_w1"], whole["lokr_w2"])
+        np.testing.assert_allclose(dense(path, SQUARE), wanted, rtol=1e-5)
+
+
+def test_lokr_that_peft_would_make_otherwise(tmp_path: Path):
     parts = {"lokr_w1": some(4, 8), "lokr_w2": some(16, 8)}
     own = write(tmp_path / "own.safetensors", kohya(parts, SQUARE, 1.0))
-    with pytest.raises(NamingError, match=f"found lokr, which {target} has no place"):
-        convert_file(own, target, tmp_path / out)
+    with pytest.raises(NamingError, match="as PEFT makes them, found 1 layers"):
+        convert_file(own, "peft", tmp_path / "out")
+
+
+def test_diffusers_knows_lora_alone(tmp_path: Path):
+    parts = {"lokr_w1": some(8, 8), "lokr_w2": some(8, 8)}
+    own = write(tmp_path / "own.safetensors", kohya(parts, SQUARE, 1.0))
+    with pytest.raises(NamingError, match="found lokr, which diffusers has no place"):
+        convert_file(own, "diffusers", tmp_path / "out.safetensors")

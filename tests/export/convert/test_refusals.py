@@ -154,7 +154,7 @@ def test_two_parts_of_a_model_are_no_peft_adapter(tmp_path: Path):
 def test_families_and_bases_without_names(tmp_path: Path):
     blocks = {f"{RAW}.oft_blocks": np.zeros((8, 8, 8), "f4")}
     path = write(tmp_path / "oft.safetensors", blocks)
-    with pytest.raises(NamingError, match="expected lora or loha, found oft"):
+    with pytest.raises(NamingError, match="expected lora or loha or lokr, found oft"):
         convert_file(path, "peft", tmp_path / "out")
     names = [f"model.layers.{i}.self_attn.q_proj" for i in range(2)]
     arrays = {
