@@ -17,7 +17,7 @@ from lorajax.export.convert.configuration import diffusers_config, peft_config
 from lorajax.export.convert.kronecker import peft_layout
 from lorajax.export.convert.layers import plan_layers
 from lorajax.export.convert.sources import kept_side, read_sources
-from lorajax.export.convert.storing import find_place, write_config, write_file
+from lorajax.export.convert.storing import find_place, write_files
 from lorajax.export.convert.tensors import OutLayer, OutTensor
 from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
 from lorajax.formats.text import listed, shown
@@ -102,10 +102,7 @@ def convert_file(
         _check_reading(plan, naming, target)
     except LorajaxError as error:
         raise type(error)(f"{shown(file.path)}: {error.message}", error.hint) from error
-    size = 0
-    if place.config is not None and plan.config is not None:
-        size += write_config(place.config, plan.config)
-    size += write_file(place.weights, file, plan.tensors, plan.metadata)
+    size = write_files(place, file, plan.tensors, plan.metadata, plan.config)
     how = [layer.how for layer in plan.layers]
     modules = sum(len(layer.modules) for layer in plan.layers)
     return Conversion(

@@ -11,6 +11,7 @@ References:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isqrt, prod
 
 from lorajax.errors import NamingError
 from lorajax.export.convert.tensors import OutLayer
@@ -81,9 +82,9 @@ def peft_layout(
 
 
 def split(side: int, bound: int) -> _Sides:
-    """The two numbers that a side is cut into: the larger one last, unless bound by it.
+    """The two numbers that a side is cut into.
 
-    A bound that divides the side is the first number. Otherwise the first is the
+    A bound that divides the side is the first of them. Otherwise the first is the
     largest divisor that is neither above the bound nor above the square root.
 
     >>> split(320, -1), split(320, 8), split(320, 3), split(9, 9)
@@ -92,7 +93,7 @@ def split(side: int, bound: int) -> _Sides:
     if bound > 0 and side % bound == 0:
         return bound, side // bound
     most = side if bound == _UNBOUNDED else bound
-    first = max(d for d in range(1, min(int(side**0.5), most) + 1) if side % d == 0)
+    first = max(d for d in range(1, min(isqrt(side), most) + 1) if side % d == 0)
     return first, side // first
 
 
@@ -107,11 +108,9 @@ def _matrices(layer: OutLayer) -> _Matrices:
     shapes = {t.name.removeprefix(start): t.shape for t in layer.tensors}
     first, first_rank = _matrix(shapes, "w1")
     second, second_rank = _matrix(shapes, "w2")
-    window = 1
-    for size in layer.spelled.shape[2:]:
-        window *= size
     if second_rank is not None and "t2" not in shapes:
-        second = (second[0], second[1] // window)
+        # PEFT flattens the window into the inputs of the pair.
+        second = (second[0], second[1] // prod(layer.spelled.shape[2:]))
     return _Matrices(first, second, first_rank, second_rank)
 
 

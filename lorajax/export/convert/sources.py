@@ -19,6 +19,11 @@ _FAMILIES = {
 }
 # Side tensors that programs read beside any naming of kohya's kind.
 _LYCORIS_SIDE = re.compile(r"bundle_emb\..+|<[^<>]+>|.+\.(?:diff_[bm]|[wb]_norm|diff)")
+# These mean something only together with a configuration, which is written anew.
+_CONFIGURED = re.compile(
+    r".+\.(?:modules_to_save|original_module|base_layer)\..+"
+    r"|.+\.lora_embedding_[AB](?:\..+)?|.+\.lora_B(?:\.[^.]+)?\.bias"
+)
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,12 @@ def read_sources(file: TensorFile, naming: Naming, target: str) -> list[Source]:
 
 def kept_side(side: Iterable[str], dialect: str, target: str) -> tuple[str, ...]:
     """The side tensors that mean the same in the target's naming."""
+    same = dialect == target != "peft"
     return tuple(
         key
         for key in side
-        if dialect == target
-        or (target == "kohya" and _LYCORIS_SIDE.fullmatch(key) is not None)
+        if (same and not _CONFIGURED.fullmatch(key))
+        or (target == "kohya" and _LYCORIS_SIDE.fullmatch(key))
     )
 
 

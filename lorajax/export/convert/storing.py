@@ -58,20 +58,66 @@ def find_place(out: Path, source: Path, target: str, force: bool) -> Place:
     return place
 
 
-def write_file(
-    path: Path,
+def write_files(
+    place: Place,
     file: TensorFile,
     tensors: Sequence[OutTensor],
     metadata: Mapping[str, str],
+    config: Mapping[str, object] | None,
 ) -> int:
-    """Write a safetensors file tensor by tensor; returns its size in bytes.
+    """Write the weights tensor by tensor, and the configuration that belongs to them.
+
+    Both are complete beside their places before either is moved there.
 
     Args:
       file: where the tensors lie that are only renamed.
 
+    Returns:
+      The bytes of both.
+
     Raises:
-      FormatError: where it cannot be written.
+      FormatError: where they cannot be written; then nothing is left behind.
     """
+    contents: dict[Path, Callable[[BinaryIO], object]] = {}
+    if place.config is not None:
+        text = (json.dumps(config, indent=2) + "\n").encode()
+        contents[place.config] = lambda out: out.write(text)
+    contents[place.weights] = lambda out: _write_tensors(out, file, tensors, metadata)
+    made_folder = not place.weights.parent.exists()
+    unfinished = {
+        path.with_name(f"{path.name}.{os.getpid()}.unfinished"): path
+        for path in contents
+    }
+    try:
+        place.weights.parent.mkdir(exist_ok=True)
+        for beside, path in unfinished.items():
+            with beside.open("wb") as out:
+                contents[path](out)
+                out.flush()
+                os.fsync(out.fileno())
+        size = sum(beside.stat().st_size for beside in unfinished)
+        for beside, path in unfinished.items():
+            os.replace(beside, path)
+    except OSError as error:
+        reason = clean(error.strerror or type(error).__name__, 80)
+        raise FormatError(
+            f"{shown(place.weights)}: expected a place to write to, found: {reason}",
+            "name another place, or free some room",
+        ) from error
+    finally:
+        for beside in unfinished:
+            beside.unlink(missing_ok=True)
+        if made_folder and not any(place.weights.parent.glob("*")):
+            place.weights.parent.rmdir()
+    return size
+
+
+def _write_tensors(
+    out: BinaryIO,
+    file: TensorFile,
+    tensors: Sequence[OutTensor],
+    metadata: Mapping[str, str],
+) -> None:
     ordered = _ordered(file, tensors)
     header: dict[str, object] = {"__metadata__": dict(metadata)}
     end = 0
@@ -84,42 +130,10 @@ def write_file(
         }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % _ALIGNED)
-
-    def fill(out: BinaryIO) -> None:
-        out.write(len(text).to_bytes(8, "little") + text)
-        for tensor, array in zip(ordered, _arrays(file, ordered), strict=True):
-            assert array.nbytes == _bytes(tensor), tensor.name
-            out.write(array.reshape(-1).view(np.uint8).data)
-
-    _place(path, fill)
-    return 8 + len(text) + end
-
-
-def write_config(path: Path, config: Mapping[str, object]) -> int:
-    """Write `adapter_config.json`, and its folder where there is none."""
-    content = (json.dumps(config, indent=2) + "\n").encode()
-    path.parent.mkdir(exist_ok=True)
-    _place(path, lambda out: out.write(content))
-    return len(content)
-
-
-def _place(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Write beside the place, make sure that the disk has it, then move it there."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    try:
-        with unfinished.open("wb") as out:
-            fill(out)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        reason = clean(error.strerror or type(error).__name__, 80)
-        raise FormatError(
-            f"{shown(path)}: expected a place to write to, found: {reason}",
-            "name another place, or free some room",
-        ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    out.write(len(text).to_bytes(8, "little") + text)
+    for tensor, array in zip(ordered, _arrays(file, ordered), strict=True):
+        assert array.nbytes == _bytes(tensor), tensor.name
+        out.write(array.reshape(-1).view(np.uint8).data)
 
 
 def _named(out: Path, target: str) -> Place:

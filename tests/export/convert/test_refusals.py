@@ -88,13 +88,18 @@ def test_places_that_no_program_reads(own: Path, target: str, out: str, found: s
     assert [path.name for path in own.parent.iterdir()] == [own.name]
 
 
-def test_a_failure_leaves_nothing_behind(own: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("target", "out"), [("diffusers", "out.safetensors"), ("peft", "out")]
+)
+def test_a_failure_leaves_nothing_behind(
+    own: Path, monkeypatch: pytest.MonkeyPatch, target: str, out: str
+):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FormatError, match="No space left"):
-        convert_file(own, "diffusers", own.with_name("out.safetensors"))
+        convert_file(own, target, own.with_name(out))
     assert [path.name for path in own.parent.iterdir()] == [own.name]
 
 
@@ -184,3 +189,16 @@ def test_the_base_that_peft_names_goes_along(tmp_path: Path):
     config = json.loads(Path(back.config).read_text())
     assert config["lora_alpha"] / config["r"] == pytest.approx(6 / 2**0.5)
     assert (config["use_rslora"], config["peft_type"]) == (False, "LORA")
+
+
+def test_what_needs_its_configuration_does_not_go_along(tmp_path: Path):
+    module = SQUARE.removeprefix("unet.")
+    arrays = {
+        f"{module}.lora_A.weight": np.ones((2, 64), "f4"),
+        f"{module}.lora_B.weight": np.ones((64, 2), "f4"),
+        f"{module}.lora_B.bias": np.ones(64, "f4"),
+    }
+    path = write_peft(tmp_path / "p", arrays, r=2, lora_alpha=6, lora_bias=True)
+    for target, out in (("kohya", "k.safetensors"), ("peft", "again")):
+        with pytest.raises(NamingError, match=r"lora_B\.bias"):
+            convert_file(path, target, tmp_path / out)

@@ -180,3 +180,49 @@ def test_magnitudes_go_along(tmp_path: Path):
     np.testing.assert_array_equal(load_file(path)[f"{name}.dora_scale"][:, 0], marks)
     config = json.loads((tmp_path / "p" / "adapter_config.json").read_text())
     assert config["use_dora"] is True
+
+
+def test_all_parts_of_stable_diffusion_3(tmp_path: Path):
+    """A third text encoder has alphas of its own; the last block swaps its halves."""
+    width = 1536
+    layers = {
+        "lora_te1_text_model_encoder_layers_0_mlp_fc1": (3072, 768),
+        "lora_te2_text_model_encoder_layers_1_mlp_fc2": (1280, 5120),
+        "lora_te3_encoder_block_0_layer_0_SelfAttention_q": (4096, 4096),
+        "lora_unet_joint_blocks_23_context_block_adaLN_modulation_1": (
+            2 * width,
+            width,
+        ),
+        "lora_unet_joint_blocks_0_x_block_mlp_fc1": (4 * width, width),
+    }
+    tensors: Tensors = {}
+    updates: list[Known] = []
+    for i, (name, shape) in enumerate(layers.items()):
+        own, update = kohya_layer(name, shape, 2 + i, 1.0 + i, i, "BF16")
+        tensors |= own
+        updates.append(update)
+    block = "transformer.transformer_blocks"
+    swapped = updates[3]
+    order = [*range(width, 2 * width), *range(width)]
+    expected = {
+        "text_encoder.text_model.encoder.layers.0.mlp.fc1": updates[0],
+        "text_encoder_2.text_model.encoder.layers.1.mlp.fc2": updates[1],
+        "text_encoder_3.encoder.block.0.layer.0.SelfAttention.q": updates[2],
+        f"{block}.23.norm1_context.linear": Known(
+            swapped.up[order], swapped.down, swapped.scale
+        ),
+        f"{block}.0.ff.net.0.proj": updates[4],
+    }
+    metadata = {"ss_base_model_version": "sd3-medium"}
+    path = write(tmp_path / "own.safetensors", tensors, metadata)
+    assert_same(path, expected)
+    there = convert_file(path, "diffusers", tmp_path / "there.safetensors")
+    assert (there.renamed, there.cut, there.base_model) == (4, 1, "sd3-medium")
+    assert_same(Path(there.out), expected)
+    back = convert_file(Path(there.out), "kohya", tmp_path / "back.safetensors")
+    assert_same(Path(back.out), expected)
+    after = load_file(back.out)
+    for name in layers:
+        for part in ("up", "down"):
+            key = f"{name}.lora_{part}.weight"
+            assert tensors[key].tobytes() == after[key].tobytes()
