@@ -21,7 +21,7 @@ from lorajax.export.convert.storing import find_place, write_files
 from lorajax.export.convert.tensors import OutLayer, OutTensor
 from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
 from lorajax.formats.text import listed, shown
-from lorajax.naming.claims import BASE_FIELDS
+from lorajax.naming.claims import BASE_FIELDS, claimed_bases
 from lorajax.naming.resolve import Naming, resolve
 
 ENTRY = "lorajax.converted_from"
@@ -147,9 +147,11 @@ def _plan(file: TensorFile, naming: Naming, target: str, side: Sequence[str]) ->
     metadata[ENTRY] = json.dumps(origin)
     named = (file.peft_config or {}).get("base_model_name_or_path")
     base_name = named if isinstance(named, str) else None
-    if base_name and target != "peft" and not metadata.keys() & set(BASE_FIELDS):
-        # Where PEFT's configuration does not go along, its word for the base does.
-        metadata["ss_base_model"] = base_name
+    if not metadata.keys() & set(BASE_FIELDS) and (target != "peft" or not base_name):
+        # The former names or configuration told the base; the new names may not.
+        known = naming.base_model if claimed_bases(naming.base_model) else ""
+        if said := base_name or known:
+            metadata["ss_base_model"] = said
     config = peft_config(layers, base_name, more) if target == "peft" else None
     if target == "diffusers":
         metadata[_ALPHAS] = json.dumps(diffusers_config(layers))
@@ -166,7 +168,14 @@ def _check_reading(plan: _Plan, naming: Naming, target: str) -> None:
     config = plan.config
     if target == "diffusers":
         config = json.loads(plan.metadata[_ALPHAS])
-    read = resolve(shapes, plan.metadata, config)
+    try:
+        read = resolve(shapes, plan.metadata, config)
+    except NamingError as error:
+        raise NamingError(
+            f"expected names that mean {naming.base_model}, found that the new file "
+            f"would be refused: {error.message}",
+            error.hint,
+        ) from error
     # Of a fused layer the parts that had no update are read as zero.
     all_of_layers = {p.module for layer in plan.layers for p in layer.spelled.pieces}
     written = {module for layer in plan.layers for module in layer.modules}

@@ -226,3 +226,20 @@ def test_all_parts_of_stable_diffusion_3(tmp_path: Path):
         for part in ("up", "down"):
             key = f"{name}.lora_{part}.weight"
             assert tensors[key].tobytes() == after[key].tobytes()
+
+
+def test_the_base_goes_along_where_only_the_former_names_told_it(tmp_path: Path):
+    """XLabs' names are FLUX's alone; split as diffusers' they fit other models too."""
+    name = "double_blocks.0.processor.qkv_lora1"
+    up, down = factors((3 * H, H), 2, 0, "BF16")
+    tensors = {f"{name}.up.weight": up, f"{name}.down.weight": down}
+    own = write(tmp_path / "own.safetensors", tensors, {})
+    whole = known(up, down, 1.0)
+    block = "transformer.transformer_blocks.0.attn.to_"
+    expected = {
+        f"{block}{part}": whole.rows(i * H, (i + 1) * H) for i, part in enumerate("qkv")
+    }
+    for target, out in (("diffusers", "d.safetensors"), ("kohya", "k.safetensors")):
+        written = convert_file(own, target, tmp_path / out)
+        assert (written.source_format, written.base_model) == ("xlabs", "flux")
+        assert_same(Path(written.out), expected)
