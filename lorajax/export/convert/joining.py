@@ -16,7 +16,7 @@ from jaxtyping import Bool, Shaped
 
 from lorajax.adapters.rows import take
 from lorajax.export.convert.sources import Source
-from lorajax.formats.dtypes import to_float32
+from lorajax.formats.dtypes import DTYPES, to_float32
 from lorajax.formats.safetensors_file import TensorFile
 from lorajax.naming.layers import Rows
 
@@ -85,20 +85,16 @@ class Joint:
     def up(self) -> Shaped[np.ndarray, "out rank"]:
         if not self.blocks[0].target:
             return self.blocks[0].up()
-        whole: np.ndarray | None = None
-        column = 0
+        whole = np.zeros((self.rows, self.rank), DTYPES[self.dtype("up")])
+        first = 0
         for block in self.blocks:
-            part = self._scaled(block)
-            if whole is None:
-                whole = np.zeros((self.rows, self.rank), part.dtype)
-            columns = slice(column, column + block.rank)
-            start = 0
-            for first_row, last_row in block.target:
-                stop = start + last_row - first_row
-                whole[first_row:last_row, columns] = part[start:stop]
+            pairs = slice(first, first + block.rank)
+            part, start = self._scaled(block), 0
+            for begin, end in block.target:
+                stop = start + end - begin
+                whole[begin:end, pairs] = part[start:stop]
                 start = stop
-            column += 0 if self.shared else block.rank
-        assert whole is not None
+            first += 0 if self.shared else block.rank
         return whole
 
     def down(self) -> Shaped[np.ndarray, "rank in_"]:

@@ -128,7 +128,8 @@ def _write_tensors(
             "shape": list(tensor.shape),
             "data_offsets": [start, end],
         }
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    # In ASCII, because a stranger's metadata may hold halves of characters.
+    text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _ALIGNED)
     out.write(len(text).to_bytes(8, "little") + text)
     for tensor, array in zip(ordered, _arrays(file, ordered), strict=True):

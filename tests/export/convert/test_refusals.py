@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from lorajax.errors import FormatError, NamingError
 from lorajax.export.convert import convert_file
+from lorajax.formats import open_tensor_file
 from tests.adapters.zoo_files import (
     CONV,
     SQUARE,
@@ -202,3 +203,15 @@ def test_what_needs_its_configuration_does_not_go_along(tmp_path: Path):
     for target, out in (("kohya", "k.safetensors"), ("peft", "again")):
         with pytest.raises(NamingError, match=r"lora_B\.bias"):
             convert_file(path, target, tmp_path / out)
+
+
+def test_metadata_with_half_a_character_goes_along(own: Path):
+    raw = own.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    header["__metadata__"]["title"] = "\ud800"
+    text = json.dumps(header).encode()
+    own.write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + length :])
+    out = own.with_name("out.safetensors")
+    convert_file(own, "diffusers", out)
+    assert open_tensor_file(out).metadata["title"] == "\ud800"
