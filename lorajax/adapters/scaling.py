@@ -38,7 +38,10 @@ _LARGEST_ALPHA = 1e6
 _LARGEST_RANK = 2**20
 _DEFAULT_TERMS = 5
 _MOST_TERMS = 64
-_COMPONENTS = ("unet", "text_encoder", "text_encoder_2", "transformer")
+_COMPONENTS = (
+    *("unet", "transformer", "transformer_2"),
+    *("text_encoder", "text_encoder_2", "text_encoder_3"),
+)
 # Keys of `alpha_pattern` are regular expressions of a stranger: only plain ones are
 # tried, and few of those that need a matcher, since nested repetitions can keep it
 # busy for years. Converted files name every module by itself, which needs none.

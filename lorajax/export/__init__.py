@@ -2,5 +2,5 @@
 
 `model` is a basis with its encoder, `bundle` the folder of such models by base model,
 `card` its README. `vectorizer` gives the vectors to scikit-learn, and `memo` remembers
-them from one call to the next.
+them from one call to the next. `convert` hands single LoRAs on to other programs.
 """
