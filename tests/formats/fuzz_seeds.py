@@ -227,11 +227,13 @@ def _dialects() -> list[Sample]:
     flux = _low_rank(
         {"kohya of flux": "lora_unet_double_blocks_0_img_attn_qkv.lora_{}.weight"},
         (9216, 3072),
-        {},
+        {"ss_base_model_version": "flux1"},
         rank=1,
     )
     gpt2 = _low_rank(
-        {"language": "transformer.h.0.attn.c_attn.lora_{}.weight"}, (2304, 768), {}
+        {"language": "transformer.h.0.attn.c_attn.lora_{}.weight"},
+        (2304, 768),
+        {"ss_base_model": "gpt2"},
     )
     indexed = _random({"unet:0:up": (320, 1), "unet:0:down": (1, 320)}, "f2")
     words = {"unet": json.dumps(["CrossAttention"]), "unet:0:rank": "1"}
