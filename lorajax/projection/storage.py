@@ -16,7 +16,7 @@ from lorajax.projection.gram_pca import GramBasis
 from lorajax.projection.incremental_pca import DenseBasis
 from lorajax.projection.sketch_pca import SketchBasis
 
-VERSION = "2"
+VERSION = "3"
 KINDS: dict[str, type[GramBasis] | type[SketchBasis] | type[DenseBasis]] = {
     "gram_pca": GramBasis,
     "sketch_pca": SketchBasis,

@@ -47,7 +47,7 @@ def test_altered_contents_are_noticed(
     with pytest.raises(CheckpointError, match="do not match their hash"):
         load_basis(path)
     save_file(arrays, path, metadata={**metadata, "lorajax_basis": "99"})
-    with pytest.raises(CheckpointError, match="expected a basis of version 2"):
+    with pytest.raises(CheckpointError, match="expected a basis of version 3"):
         load_basis(path)
     path.write_bytes(b"not a basis")
     with pytest.raises(CheckpointError, match="not a readable basis"):
