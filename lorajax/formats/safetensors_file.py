@@ -125,6 +125,11 @@ class TensorFile:
         hasher.update(self._roles())
         return hasher.hexdigest()
 
+    def header_key(self) -> str:
+        """BLAKE3 of all bytes before the body: with the content key, of the file."""
+        with self._opened() as file:
+            return blake3.blake3(file.read(self.body_start)).hexdigest()
+
     def weights_sha256(self) -> str:
         """SHA-256 of the body, which trainers store as `sshs_model_hash`."""
         return self._digest(hashlib.sha256(), self.body_start)

@@ -8,8 +8,11 @@ vector carries the space it belongs to.
 from lorajax.library.entry import Entry as Entry
 from lorajax.library.entry import Facts as Facts
 from lorajax.library.entry import FileStamp as FileStamp
+from lorajax.library.entry import Place as Place
 from lorajax.library.entry import Refusal as Refusal
+from lorajax.library.entry import Told as Told
 from lorajax.library.entry import stamp as stamp
+from lorajax.library.file_store import Waiting as Waiting
 from lorajax.library.indexing import Describe as Describe
 from lorajax.library.indexing import Description as Description
 from lorajax.library.indexing import Embedder as Embedder
@@ -25,4 +28,5 @@ from lorajax.library.search import search as search
 from lorajax.library.search import space_of as space_of
 from lorajax.library.spaces import base_space as base_space
 from lorajax.library.spaces import parse_space as parse_space
+from lorajax.library.spaces import sketch_space as sketch_space
 from lorajax.library.store import Library as Library

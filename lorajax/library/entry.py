@@ -1,13 +1,15 @@
 """What the library knows about one LoRA and about one file."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 EMBEDDABLE_TIERS = frozenset({"exact", "direction"})
 # SQLite's; file numbers of Windows and dates that a disk makes up may be larger.
 _LARGEST_INTEGER = 2**63 - 1
+# What is kept of a file; entries of an older description are read once more.
+DESCRIPTION = 1
 
 
 class FileStamp(NamedTuple):
@@ -25,7 +27,10 @@ class Facts:
     Attributes:
       unmapped: modules with an update that the base model's table does not hold.
       dead: mapped modules whose update is zero.
-      norm: the Frobenius norm of the whole update.
+      norm: the Frobenius norm of the whole update; None where it is not known without
+        the base model's weights.
+      fingerprint: of the update, as `lorajax.adapters.fingerprint` writes it; "" where
+        there is none.
     """
 
     name: str
@@ -41,9 +46,34 @@ class Facts:
     modules_total: int = 0
     unmapped: int = 0
     dead: int = 0
-    norm: float = 0.0
+    norm: float | None = None
+    fingerprint: str = ""
     warnings: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one file and its sidecars say of a LoRA; nothing is computed with it.
+
+    Attributes:
+      base_model: as it is declared, which may be wrong.
+      preview: name of the picture beside the file, "" where there is none.
+      output_name: what the trainer called the run's files.
+      session: what the trainer calls the run itself.
+    """
+
+    title: str = ""
+    author: str = ""
+    base_model: str = ""
+    description: str = ""
+    usage: str = ""
+    trigger_words: tuple[str, ...] = ()
+    preview: str = ""
+    output_name: str = ""
+    session: str = ""
+    epoch: int | None = None
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +84,14 @@ class Entry:
       key: its content key; files share it that hold the same update, metadata aside.
       paths: where it lies, the present ones first.
       missing: whether none of its paths exists any more.
+      told: what is said of it where it lies first.
     """
 
     key: str
     facts: Facts
     paths: tuple[str, ...] = ()
     missing: bool = False
+    told: Told = field(default_factory=Told)
 
     @property
     def name(self) -> str:
@@ -77,6 +109,21 @@ class Refusal:
     path: str
     reason: str
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One file of a LoRA.
+
+    Attributes:
+      header: BLAKE3 of the file's header; with the content key it names the file's
+        bytes.
+    """
+
+    path: Path
+    stamp: FileStamp
+    header: str = ""
+    told: Told = field(default_factory=Told)
 
 
 def placed(path: Path) -> Path:

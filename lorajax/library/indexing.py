@@ -20,10 +20,13 @@ from lorajax.library.entry import (
     EMBEDDABLE_TIERS,
     Facts,
     FileStamp,
+    Place,
     Refusal,
+    Told,
     placed,
     stamp,
 )
+from lorajax.library.spaces import sketch_space
 from lorajax.library.store import Library
 
 OnFile = Callable[[int, int, str], None]
@@ -31,11 +34,19 @@ OnFile = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """One file, read: its content key, its facts, and the update to embed."""
+    """One file, read: its content key, its facts, and the update to embed.
+
+    Attributes:
+      header: BLAKE3 of the file's header.
+      sketch: the small image of the whole update that duplicates are told by.
+    """
 
     key: str
     facts: Facts
     adapter: Any
+    header: str = ""
+    told: Told = field(default_factory=Told)
+    sketch: Float[np.ndarray, " s"] | None = None
 
 
 @runtime_checkable
@@ -94,6 +105,7 @@ class _Run:
     again: bool
     known: dict[str, tuple[FileStamp, str]]
     tiers: dict[str, tuple[str, str]]
+    outdated: set[str]
     paths_of: dict[str, set[str]] = field(default_factory=dict)
     embedded_in: dict[str, set[str]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -131,7 +143,10 @@ def index(
         that are gone are marked as missing.
       again: embeds files even where their vector is known.
     """
-    run = _Run(library, describe, embedder, again, library.stamps(), library.tiers())
+    run = _Run(
+        *(library, describe, embedder, again),
+        *(library.stamps(), library.tiers(), library.outdated()),
+    )
     present: list[str] = []
     for done, path in enumerate(files):
         if on_file is not None:
@@ -180,7 +195,7 @@ def _index_file(run: _Run, path: Path) -> bool:
 def _is_known(run: _Run, path: Path, now: FileStamp) -> bool:
     """Whether nothing about this file has to be read."""
     before, key = run.known.get(str(path), (None, ""))
-    if before != now or key not in run.tiers:
+    if before != now or key not in run.tiers or key in run.outdated:
         return False
     tier, base_model = run.tiers[key]
     if tier not in EMBEDDABLE_TIERS:
@@ -193,11 +208,16 @@ def _is_known(run: _Run, path: Path, now: FileStamp) -> bool:
 def _store(run: _Run, path: Path, now: FileStamp, found: Description) -> None:
     """Writes one described file, embedding it where its vector is not known yet."""
     space, vector = _embed(run, found)
+    vectors = {} if vector is None else {space: vector}
     kind, gone = _classify(run, path, found.key)
-    if kind == "copies" and vector is None:
-        run.library.add_path(found.key, path, now)
+    place = Place(path, now, found.header, found.told)
+    if kind == "copies" and vector is None and found.key not in run.outdated:
+        run.library.add_place(found.key, place)
     else:
-        run.library.upsert(found.key, found.facts, path, now, space, vector)
+        if found.sketch is not None:
+            vectors[sketch_space(found.facts.base_model)] = found.sketch
+        run.library.upsert(found.key, found.facts, place, vectors)
+    run.outdated.discard(found.key)
     if gone:
         run.library.drop_paths(gone)
         run.paths_of[found.key].difference_update(gone)

@@ -1,45 +1,19 @@
-"""The tables of a library file, and opening one safely.
+"""Opening a library file safely, and bringing an older one up to date.
 
 A library is a SQLite file in WAL mode: readers never wait for the writer, and a killed
 writer loses nothing that was committed. The file says what it is (`application_id`)
-and in which version (`user_version`); anything else is refused untouched.
+and in which version (`user_version`): older ones are brought up to date in one
+transaction, anything else is refused untouched.
 """
 
 import sqlite3
 from pathlib import Path
 
 from lorajax.errors import LibraryError
+from lorajax.library.tables import MIGRATIONS, SCHEMA_VERSION, TABLES
 
 APPLICATION_ID = 0x4C4A4158  # "LJAX"
-SCHEMA_VERSION = 1
 _BUSY_SECONDS = 30.0
-
-TABLES = """
-CREATE TABLE loras (
-  key TEXT PRIMARY KEY, name TEXT NOT NULL, base_model TEXT NOT NULL,
-  family TEXT NOT NULL, format TEXT NOT NULL, tier TEXT NOT NULL, dtype TEXT NOT NULL,
-  rank_min INTEGER NOT NULL, rank_median REAL NOT NULL, rank_max INTEGER NOT NULL,
-  modules_mapped INTEGER NOT NULL, modules_total INTEGER NOT NULL,
-  unmapped INTEGER NOT NULL, dead INTEGER NOT NULL, norm REAL NOT NULL,
-  warnings TEXT NOT NULL, tags TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE paths (
-  path TEXT PRIMARY KEY, key TEXT NOT NULL REFERENCES loras(key) ON DELETE CASCADE,
-  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
-  missing INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-CREATE INDEX paths_of_lora ON paths(key);
-CREATE INDEX missing_paths ON paths(key) WHERE missing;
-CREATE TABLE vectors (
-  space TEXT NOT NULL, key TEXT NOT NULL REFERENCES loras(key) ON DELETE CASCADE,
-  vector BLOB NOT NULL, UNIQUE (space, key)
-);
-CREATE INDEX vectors_of_lora ON vectors(key);
-CREATE TABLE refused (
-  path TEXT PRIMARY KEY, reason TEXT NOT NULL, hint TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
 
 
 def connect(path: Path, create: bool) -> sqlite3.Connection:
@@ -69,6 +43,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if _is_empty(connection):
         _create(connection)
     check_identity(connection, path)
+    if _version(connection) != SCHEMA_VERSION:
+        _migrate(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
 
@@ -77,14 +53,17 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
     return not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
 def _create(connection: sqlite3.Connection) -> None:
     """Makes the tables in one transaction, unless another process was faster."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
         if _is_empty(connection):
-            for statement in filter(str.strip, TABLES.split(";")):
-                connection.execute(statement)
+            _run_all(connection, TABLES)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
@@ -93,18 +72,41 @@ def _create(connection: sqlite3.Connection) -> None:
         raise
 
 
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Brings an older library up to date: all of it or nothing."""
+    connection.execute("PRAGMA legacy_alter_table = ON")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have been faster.
+        while (version := _version(connection)) != SCHEMA_VERSION:
+            _run_all(connection, MIGRATIONS[version])
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    finally:
+        connection.execute("PRAGMA legacy_alter_table = OFF")
+
+
+def _run_all(connection: sqlite3.Connection, statements: str) -> None:
+    for statement in filter(str.strip, statements.split(";")):
+        connection.execute(statement)
+
+
 def check_identity(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuses a database of another program or of another version."""
+    """Refuses a database of another program or of a newer lorajax."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
         raise LibraryError(
             f"{path}: expected a lorajax library, found another program's database",
             "choose another file with --library or LORAJAX_LIBRARY",
         )
-    if version != SCHEMA_VERSION:
+    version = _version(connection)
+    if version != SCHEMA_VERSION and version not in MIGRATIONS:
         raise LibraryError(
-            f"{path}: expected library version {SCHEMA_VERSION}, found {version}",
+            f"{path}: expected library version {SCHEMA_VERSION} or older, found "
+            f"{version}",
             "use the lorajax that wrote it, or move it away and index again",
         )
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 BASE_SPACE = "base-space-1"
 NO_ENCODER = "none"
+# Where whole updates are kept small to tell duplicates; nobody searches there.
+WHOLE_SKETCH = "whole-sketch-1"
 
 
 class SpaceName(NamedTuple):
@@ -24,6 +26,11 @@ class SpaceName(NamedTuple):
 def base_space(base_model: str) -> str:
     """The name of the space of a base model that is fitted to nothing."""
     return str(SpaceName(base_model, BASE_SPACE, NO_ENCODER))
+
+
+def sketch_space(base_model: str) -> str:
+    """Where the sketches of whole updates of a base model are kept."""
+    return str(SpaceName(base_model, WHOLE_SKETCH, NO_ENCODER))
 
 
 def parse_space(space: str) -> SpaceName:

@@ -1,15 +1,23 @@
 """One file, read once: its facts for the library, and its update to embed."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from lorajax.adapters.adapter import Adapter, name_and_build
+from lorajax.adapters.fingerprint import fingerprint
 from lorajax.adapters.inspect import count_modules, rank_range
 from lorajax.dataset.tags import read_tags
+from lorajax.formats.about import About, read_about
 from lorajax.formats.safetensors_file import open_tensor_file
-from lorajax.library.entry import Facts
+from lorajax.formats.sidecars import Said
+from lorajax.library.entry import EMBEDDABLE_TIERS, Facts, Told
 from lorajax.library.indexing import Description
+from lorajax.projection.whole_sketch import whole_sketch
 
 MAX_TAGS = 64
+MAX_TRIGGER_WORDS = 32
+_COUNT = re.compile(r"\d{1,9}")
 
 
 def describe(path: Path) -> Description:
@@ -22,11 +30,20 @@ def describe(path: Path) -> Description:
     adapter = name_and_build(file)
     tags = read_tags(file)
     often = sorted(tags, key=lambda tag: (-tags[tag], tag))[:MAX_TAGS]
-    return Description(adapter.content_key, _facts(adapter, tuple(often)), adapter)
+    embeddable = adapter.tier in EMBEDDABLE_TIERS
+    return Description(
+        key=adapter.content_key,
+        facts=_facts(adapter, tuple(often)),
+        adapter=adapter,
+        header=file.header_key(),
+        told=told(read_about(file)),
+        sketch=whole_sketch(adapter) if embeddable else None,
+    )
 
 
 def _facts(adapter: Adapter, tags: tuple[str, ...]) -> Facts:
     modules, rank = count_modules(adapter), rank_range(adapter)
+    embeddable = adapter.tier in EMBEDDABLE_TIERS
     return Facts(
         name=adapter.name,
         base_model=adapter.base_model,
@@ -41,7 +58,38 @@ def _facts(adapter: Adapter, tags: tuple[str, ...]) -> Facts:
         modules_total=modules.total,
         unmapped=len(modules.unmapped),
         dead=modules.dead,
-        norm=adapter.norm,
+        norm=adapter.norm if embeddable else None,
+        fingerprint=str(fingerprint(adapter)) if embeddable else "",
         warnings=adapter.warnings,
         tags=tags,
     )
+
+
+def told(about: About) -> Told:
+    """What is said of a LoRA, by the most trusted of those who say it."""
+    training = {said.source: said.value for said in about.training}
+    names = [said.value for said in about.title if said.source == "ss_output_name"]
+    titles = [said for said in about.title if said.source != "ss_output_name"]
+    return Told(
+        title=_first([said for said in titles if said.source != "file name"]),
+        author=_first(about.author),
+        base_model=_first(about.base_model),
+        description=_first(about.description),
+        usage=_first(about.usage),
+        trigger_words=tuple(
+            said.value for said in about.trigger_words[:MAX_TRIGGER_WORDS]
+        ),
+        preview=about.previews[0] if about.previews else "",
+        output_name=names[0] if names else "",
+        session=training.get("ss_session_id", ""),
+        epoch=_count(training.get("ss_epoch", "")),
+        step=_count(training.get("ss_steps", "")),
+    )
+
+
+def _first(said: Sequence[Said]) -> str:
+    return said[0].value if said else ""
+
+
+def _count(text: str) -> int | None:
+    return int(text) if _COUNT.fullmatch(text) else None

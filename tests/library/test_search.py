@@ -12,6 +12,7 @@ from lorajax.library import (
     FileStamp,
     Library,
     Matches,
+    Place,
     base_space,
     find,
     nearest,
@@ -32,7 +33,9 @@ def fill(library: Library, names: list[str], space: str = SPACE) -> np.ndarray:
     base = parse_space(space).base_model
     for i, (name, row) in enumerate(zip(names, rows, strict=True)):
         path = Path(f"/{base}/{i}/{name}").absolute()
-        library.upsert(f"{base}-{i}", Facts(name, base), path, STAMP, space, row)
+        library.upsert(
+            f"{base}-{i}", Facts(name, base), Place(path, STAMP), {space: row}
+        )
     return rows
 
 
@@ -83,7 +86,9 @@ def test_neighbours_stay_in_the_space_of_the_query(library: Library) -> None:
 def test_an_exact_twin_is_still_a_neighbour(library: Library) -> None:
     row = np.ones(4, np.float32) / 2
     for key in ("k1", "k2", "k3"):
-        library.upsert(key, Facts(key, "sd15"), Path(f"/{key}"), STAMP, SPACE, row)
+        library.upsert(
+            key, Facts(key, "sd15"), Place(Path(f"/{key}"), STAMP), {SPACE: row}
+        )
     found = neighbours(library, find(library, "k3"), k=2)
     assert [match.name for match in found.matches] == ["k1", "k2"]
 
@@ -117,7 +122,7 @@ def test_the_current_space_of_a_base_is_the_one_searched(library: Library) -> No
     vector = np.ones(3, np.float32)
     trained = "sd15:basis:encoder"
     facts = Facts("a", "sd15")
-    library.upsert("sd15-0", facts, Path("/a"), STAMP, trained, vector)
+    library.upsert("sd15-0", facts, Place(Path("/a"), STAMP), {trained: vector})
     library.set_current_space("sd15", trained)
     assert neighbours(library, find(library, "a")).space == trained
     assert neighbours(library, find(library, "b")).space == SPACE
@@ -126,7 +131,7 @@ def test_the_current_space_of_a_base_is_the_one_searched(library: Library) -> No
 def test_without_a_current_space_the_newest_vector_counts(library: Library) -> None:
     row, facts = np.ones(3, np.float32), Facts("a", "sd15")
     for space in ("sd15:z:older", "sd15:a:newer"):
-        library.upsert("k", facts, Path("/a"), STAMP, space, row)
+        library.upsert("k", facts, Place(Path("/a"), STAMP), {space: row})
     entry = find(library, "a")
     assert space_of(library, entry) == "sd15:a:newer"
     assert space_of(library, entry, "sd15:z:older") == "sd15:z:older"
@@ -162,6 +167,6 @@ def test_a_space_without_vectors_is_an_error(
 def test_an_entry_without_a_vector_says_why(
     library: Library, tier: str, words: str
 ) -> None:
-    library.upsert("k", Facts("a", "sd15", tier=tier), Path("/a"), STAMP)
+    library.upsert("k", Facts("a", "sd15", tier=tier), Place(Path("/a"), STAMP))
     with pytest.raises(LibraryError, match=words):
         neighbours(library, find(library, "a"))

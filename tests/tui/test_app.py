@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lorajax.library import Facts, FileStamp
+from lorajax.library import Facts, FileStamp, Place
 from lorajax.library.store import Library
 from lorajax_tui import words
 from lorajax_tui.app import LorajaxApp
@@ -101,7 +101,9 @@ async def test_a_hundred_thousand_loras_open_and_filter(tmp_path: Path) -> None:
     """Not timed strictly: the bound only tells lazily made rows from made ones."""
     path = tmp_path / "library.sqlite"
     with Library.open(path) as library:
-        library.upsert("k", Facts("x", "sd15"), tmp_path / "x", FileStamp(1, 2, 3))
+        library.upsert(
+            "k", Facts("x", "sd15"), Place(tmp_path / "x", FileStamp(1, 2, 3))
+        )
         columns = library.columns()
     many = {name: values * 100_000 for name, values in columns.items()}
     many["key"] = [f"{i:06d}" for i in range(100_000)]

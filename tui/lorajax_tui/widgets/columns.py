@@ -73,7 +73,8 @@ def _modules(row: Row, colours: Colours) -> Text:
 
 
 def _norm(row: Row, colours: Colours) -> Text:
-    return Text(f"{row['norm']:.2f}", justify="right")
+    norm = row["norm"]
+    return Text("?" if norm is None else f"{norm:.2f}", justify="right")
 
 
 def _tags(row: Row, colours: Colours) -> Text:

@@ -66,7 +66,7 @@ class Details(VerticalScroll, can_focus=True):
             ("numbers", safe(facts.dtype)),
             ("rank", self._rank(entry)),
             ("modules", self._modules(entry)),
-            ("norm", f"{facts.norm:.4g}"),
+            ("norm", "unknown" if facts.norm is None else f"{facts.norm:.4g}"),
             ("tier", tier),
             ("key", entry.key[:16]),
         ]
