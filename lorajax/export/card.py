@@ -26,14 +26,14 @@ def model_card(document: Mapping[str, Any]) -> str:
       document: what `config.json` holds.
     """
     bases: Mapping[str, Mapping[str, Any]] = document["bases"]
-    names = " and ".join([", ".join([*bases][:-1]), [*bases][-1]]).removeprefix(" and ")
+    names = _either([*bases])
     files = [file for facts in bases.values() for file in facts.get("files", ())]
     lines = [
         *_front_matter(bases),
         f"# LoRA embeddings for {names}",
         "",
         f"Turns a LoRA of {names} into one vector of length one, from its weights "
-        "alone: no metadata is read and no picture is generated. LoRAs that do "
+        "alone: no metadata is looked at and no picture is generated. LoRAs that do "
         "alike things get vectors with a high cosine.",
         "",
         *USE,
@@ -43,6 +43,11 @@ def model_card(document: Mapping[str, Any]) -> str:
         *_files(bases),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _either(names: list[str]) -> str:
+    """`a, b or c`."""
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _front_matter(bases: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -89,7 +94,7 @@ def _model(base: str, facts: Mapping[str, Any]) -> list[str]:
     lines = [
         f"## {base}",
         "",
-        "| | |",
+        "| fact | value |",
         "|---|---|",
         f"| space of its vectors | `{base}:{facts['basis_hash']}:"
         f"{facts['encoder_hash']}` |",

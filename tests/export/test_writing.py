@@ -78,6 +78,7 @@ def test_a_second_base_model_joins_the_first(
     front, body = card(folder)
     assert front["base_model"] == [ZOO, "sd1"]
     assert f"## {ZOO}\n" in body and "## sd1\n" in body
+    assert f"# LoRA embeddings for {ZOO} or sd1\n" in body
 
 
 def test_another_model_of_a_base_model_needs_force(run: Path, tmp_path: Path) -> None:
