@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: install demo test test-peers test-slow bench check format clean help
+.PHONY: install demo test test-peers test-slow bench docs check format clean help
 
 help:
 	@echo "make demo      the whole road on a demo collection, ending in three searches"
 	@echo "make test      the whole suite"
 	@echo "make test-peers every family against the libraries that define the formats"
-	@echo "make check     format, lint, types, import contracts"
+	@echo "make docs      the documentation as a site, build/site/index.html"
+	@echo "make check     format, lint, types, import contracts, links of the documentation"
 	@echo "make install   .venv with the package and its development tools"
 	@echo "make test-slow the tests that take minutes"
 	@echo "make bench     times and memory beside their rivals (ROWS=name for some of them)"
@@ -64,7 +65,12 @@ bench: install
 	$(BIN)/python -m pytest benchmarks $(if $(ROWS),-k "$(ROWS)")
 	$(BIN)/python -m benchmarks.table --write
 
-check: install
+# Nothing is fetched while the site is built or read. A broken link is an error.
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: install
+	$(BIN)/mkdocs build --strict --quiet
+
+check: install docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
@@ -75,4 +81,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(PEERS) .cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) build .cache .pytest_cache .ruff_cache .import_linter_cache

@@ -13,6 +13,7 @@ from lorajax.cli.output import (
     say,
     showing_progress,
 )
+from lorajax.service.exporting import Graphs
 
 # The others are in the JSON document.
 SHOWN = ("triplet_loss", "triplet_accuracy", "map@10", "mrr", "ndcg@10")
@@ -94,14 +95,23 @@ def evaluate(
 
 def export(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    folder: Annotated[Path, typer.Argument(help="Where the bundle goes.")],
+    folder: Annotated[
+        Path, typer.Argument(help="The bundle: a new one, or one to add a model to.")
+    ],
+    graph: Annotated[
+        Graphs | None,
+        typer.Option(help="The encoder as one graph too, for use without lorajax."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace another model of its base model.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Export a run as a bundle for inference."""
-    from lorajax.service import evaluating
+    from lorajax.service import exporting
 
     with failing_politely():
-        written = evaluating.export(run, folder)
+        written = exporting.export(run, folder, graph, force)
     if as_json:
         print_json({"bundle": str(written)})
         return

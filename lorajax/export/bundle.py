@@ -1,12 +1,10 @@
 """A bundle: everything that inference needs, in one folder.
 
 `config.json` lists the base models; `bases/<base>/` holds the basis and the encoder of
-each; `README.md` is the model card.
+each; `README.md` is the model card. `lorajax.export.writing` writes it.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +15,14 @@ from jaxtyping import Float
 
 from lorajax.adapters.adapter import Adapter, read_adapter
 from lorajax.errors import CheckpointError
-from lorajax.export.card import model_card
-from lorajax.export.model import BASIS_FILE, ENCODER_FILE, Model, load_model
+from lorajax.export.model import Model, load_model
 from lorajax.formats.text import clean, listed
 from lorajax.naming.bases import BASE_MODELS, is_base_model
 
 VERSION = "1"
+CONFIG_FILE, BASES = "config.json", "bases"
+# Behind the name of a base model: files that are complete, and not moved in yet.
+READY = ".new"
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,37 +70,6 @@ class Bundle:
         return np.zeros((0, widths.pop() if len(widths) == 1 else 0), np.float32)
 
 
-def write_bundle(run: Path, folder: Path) -> Path:
-    """Exports a finished run.
-
-    Raises:
-      CheckpointError: where the run has not finished, or the folder holds something
-        else than a bundle.
-    """
-    results = read_results(run)
-    model = load_model(run)
-    if folder.exists() and any(folder.iterdir()) and not _is_bundle(folder):
-        raise CheckpointError(
-            f"{folder}: expected an empty folder or an older bundle, found other files",
-            "export to another folder",
-        )
-    place = folder / "bases" / model.base_model
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        for name in (BASIS_FILE, ENCODER_FILE):
-            shutil.copyfile(run / name, place / name)
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error}") from error
-    document = {
-        "lorajax_bundle": VERSION,
-        "trained": results["trained"],
-        "bases": {model.base_model: _facts(model)},
-    }
-    (folder / "README.md").write_text(model_card(model, results), encoding="utf-8")
-    _replace_json(folder / "config.json", document)
-    return folder
-
-
 def load_bundle(folder: str | Path) -> Bundle:
     """Opens a bundle.
 
@@ -108,7 +77,17 @@ def load_bundle(folder: str | Path) -> Bundle:
       CheckpointError: where there is none, it is damaged, or of another version.
     """
     folder = Path(folder)
-    file = folder / "config.json"
+    bases = read_config(folder)["bases"]
+    return Bundle(folder, {base: _load(folder, base, bases[base]) for base in bases})
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a bundle, its version and its list of base models checked.
+
+    Raises:
+      CheckpointError: where there is none, it is damaged, or of another version.
+    """
+    file = folder / CONFIG_FILE
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         version, bases = document["lorajax_bundle"], document["bases"]
@@ -129,19 +108,19 @@ def load_bundle(folder: str | Path) -> Bundle:
             + (listed(map(str, bases)) if isinstance(bases, dict) else "no list"),
             "export the bundle again from its run",
         )
-    return Bundle(folder, {base: _load(folder, base, bases[base]) for base in bases})
+    return document
 
 
 def _load(folder: Path, base: str, facts: Any) -> Model:
     """The model of one base, if it is the one that config.json names."""
-    model = load_model(folder / "bases" / base)
+    named = facts.get("encoder_hash") if isinstance(facts, dict) else None
+    model = _finished_last(folder, base, named) or load_model(folder / BASES / base)
     if model.base_model != base:
         raise CheckpointError(
             f"{folder}: expected a model of {base}, found one of "
             f"{clean(model.base_model)}",
             "export the bundle again from its run",
         )
-    named = facts.get("encoder_hash") if isinstance(facts, dict) else None
     if model.encoder.hash() != named:
         raise CheckpointError(
             f"{folder}: config.json names another encoder for {base} than "
@@ -149,6 +128,15 @@ def _load(folder: Path, base: str, facts: Any) -> Model:
             "export the bundle again from its run",
         )
     return model
+
+
+def _finished_last(folder: Path, base: str, named: object) -> Model | None:
+    """The model of an export that was killed after it was named, before it moved in."""
+    place = folder / BASES / (base + READY)
+    if not place.is_dir():
+        return None
+    model = load_model(place)
+    return model if model.encoder.hash() == named else None
 
 
 def read_results(run: Path) -> dict[str, Any]:
@@ -161,25 +149,3 @@ def read_results(run: Path) -> dict[str, Any]:
             "finish it with: python -m lorajax.train "
             f"{run / 'config.yaml'} run.resume=true",
         ) from error
-
-
-def _is_bundle(folder: Path) -> bool:
-    return (folder / "config.json").exists() and (folder / "bases").is_dir()
-
-
-def _facts(model: Model) -> dict[str, Any]:
-    facts = model.basis.facts
-    return {
-        "basis_hash": model.basis.hash(),
-        "encoder_hash": model.encoder.hash(),
-        "projection": facts.kind,
-        "modules": len(facts.modules),
-        "components": facts.width,
-        "embedding": model.encoder.settings.width,
-    }
-
-
-def _replace_json(path: Path, document: Any) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

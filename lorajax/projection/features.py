@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -48,19 +49,30 @@ def normalised(
         modules are strong is kept, how strong the LoRA is, is not).
       lengths: root mean square length of each module's scores over the training set.
     """
+    scores = normalised_scores(features.scores, features.mask, how, lengths)
+    return Features(scores, features.mask)
+
+
+def normalised_scores(
+    scores: Float[Any, "b n k"],
+    mask: Bool[Any, "b n"],
+    how: str,
+    lengths: Float[np.ndarray, " n"],
+) -> Float[Any, "b n k"]:
+    """`normalised` on arrays of NumPy or of JAX, which an exported graph is made of."""
+    xp = scores.__array_namespace__()
     if how == "none":
-        return features
+        return scores
     if how == "rms":
         scale = 1.0 / np.where(lengths > 0, lengths, 1.0)
-        return Features(features.scores * scale[:, None].astype("f4"), features.mask)
-    norm = np.linalg.norm(features.scores, axis=-1, keepdims=True)
-    unit = features.scores / np.where(norm > 0, norm, 1.0)
+        return scores * scale[:, None].astype("f4")
+    norm = xp.linalg.norm(scores, axis=-1, keepdims=True)
+    unit = scores / xp.where(norm > 0, norm, 1.0)
     if how == "unit":
-        return Features(unit, features.mask)
-    mean = (norm[..., 0] * features.mask).sum(1) / np.maximum(features.mask.sum(1), 1)
+        return unit
+    mean = (norm[..., 0] * mask).sum(1) / xp.maximum(mask.sum(1), 1)
     mean = mean[:, None, None]
-    share = np.sqrt(norm / np.where(mean > 0, mean, 1.0))
-    return Features(unit * share, features.mask)
+    return unit * xp.sqrt(norm / xp.where(mean > 0, mean, 1.0))
 
 
 def module_lengths(features: Features) -> Float[np.ndarray, " n"]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorajax.service.evaluating import export
+from lorajax.service.exporting import export
 from lorajax.service.library import Matches, index_folders, neighbours
 from lorajax.service.progress import OnProgress
 from lorajax.service.training import TrainingReport, train
@@ -48,7 +48,7 @@ def run_demo(config: Path, overrides: Sequence[str], on_progress: OnProgress) ->
     named = [f"run.name={RUN_NAME}", *overrides, "run.resume=true"]
     report = train(config, named, on_progress)
     collection = _collection(config, named)
-    bundle = export(report.path, report.path / "bundle")
+    bundle = export(report.path, report.path / "bundle", force=True)
     library = report.path / "library.sqlite"
     index_folders([collection], library, bundle, on_progress=on_progress)
     truth = _truth(collection)

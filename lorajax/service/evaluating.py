@@ -1,4 +1,4 @@
-"""What runs and studies measured, and a run's bundle."""
+"""What runs and studies measured."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,20 +70,6 @@ def evaluate(
         "against": reference,
         "rows": table_of(shown, which, reference),
     }
-
-
-def export(run: Path, folder: Path) -> Path:
-    """Writes a run's bundle.
-
-    Raises:
-      CheckpointError: where the run has not finished or the folder holds other things.
-    """
-    from lorajax.service.compute import prepare_jax
-
-    prepare_jax()
-    from lorajax.export.bundle import write_bundle
-
-    return write_bundle(run, folder)
 
 
 def judged_splits(path: Path) -> list["Judged"]:

@@ -240,6 +240,7 @@ def _results(
         "supervision": f"{job.supervision.kind} – {job.supervision.note}",
         "base_model": job.collection.base_model,
         "n_loras": len(job.collection.members),
+        "n_styles": len(job.supervision.usable_labels),
         "split": "unseen styles" if job.supervision.has_labels else "unseen LoRAs",
         "splits": splits,
         "seed": job.settings.run.seed,

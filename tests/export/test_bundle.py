@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 import lorajax
 from lorajax.config import JobSettings
 from lorajax.errors import CheckpointError
-from lorajax.service.evaluating import export
+from lorajax.service.exporting import export
 from lorajax.service.training import TrainingReport, train
 from tests.conftest import CONFIGS, overrides
 

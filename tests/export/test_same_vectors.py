@@ -16,7 +16,7 @@ from lorajax.dataset.finding import find_supervision
 from lorajax.dataset.splits import make_split
 from lorajax.export.bundle import Bundle
 from lorajax.projection.preparing import prepare
-from lorajax.service.evaluating import export
+from lorajax.service.exporting import export
 from lorajax.service.training import TrainingReport
 
 

@@ -34,7 +34,7 @@ from lorajax.export import memo
 from lorajax.export.model import load_model, save_model
 from lorajax.formats.scan import lora_name, scan
 from lorajax.projection.base_space import base_space_vector
-from lorajax.service.evaluating import export
+from lorajax.service.exporting import export
 from lorajax.service.training import TrainingReport
 
 ROOT = Path(__file__).parents[2]
@@ -233,8 +233,9 @@ def test_another_bundle_in_the_same_place_is_refused(
     model = load_model(tiny_run.path)
     moved = {name: array + 0.1 for name, array in model.encoder.params.items()}
     save_model(replace(model, encoder=replace(model.encoder, params=moved)), run)
-    shutil.copyfile(tiny_run.path / "results.json", run / "results.json")
-    export(run, place)
+    for name in ("results.json", "config.yaml"):
+        shutil.copyfile(tiny_run.path / name, run / name)
+    export(run, place, force=True)
     with pytest.raises(CheckpointError, match="expected the bundle that this was") as e:
         fitted.transform(paths[:2])
     assert fitted.space_ in e.value.message

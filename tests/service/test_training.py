@@ -20,7 +20,8 @@ from lorajax.config import JobSettings
 from lorajax.errors import CheckpointError, DatasetError
 from lorajax.export.model import load_model
 from lorajax.formats.scan import scan
-from lorajax.service.evaluating import evaluate, export
+from lorajax.service.evaluating import evaluate
+from lorajax.service.exporting import export
 from lorajax.service.progress import Progress
 from lorajax.service.training import TrainingReport, train
 from lorajax.training.fit import Stopped
