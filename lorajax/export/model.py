@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from flax import nnx
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from lorajax.adapters.adapter import Adapter
@@ -17,6 +16,7 @@ from lorajax.config.encoder import EncoderSettings
 from lorajax.encoder.embedder import TrainedEncoder
 from lorajax.encoder.model import Encoder
 from lorajax.errors import CheckpointError
+from lorajax.formats.own_files import read_own
 from lorajax.formats.text import clean
 from lorajax.projection.basis import Basis
 from lorajax.projection.storage import load_basis, save_basis
@@ -72,7 +72,8 @@ def load_model(folder: Path) -> Model:
         encoder that do not belong together (naming both hashes).
     """
     basis = load_basis(folder / BASIS_FILE)
-    encoder, wanted = _load_encoder(folder / ENCODER_FILE)
+    encoder, metadata = read_own(folder / ENCODER_FILE, "encoder", VERSION, _encoder)
+    wanted = clean(metadata.get("basis_hash", ""))
     if basis.hash() != wanted:
         raise CheckpointError(
             f"{folder}: the encoder belongs to basis {wanted}, found basis "
@@ -88,43 +89,6 @@ def load_model(folder: Path) -> Model:
             "export the bundle again from its run",
         )
     return Model(basis, encoder)
-
-
-def _load_encoder(path: Path) -> tuple[TrainedEncoder, str]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: not a readable encoder: {error}") from error
-    version = metadata.get("lorajax_encoder")
-    if version != VERSION:
-        raise CheckpointError(
-            f"{path}: expected an encoder of version {VERSION}, found {version}",
-            "train again with this version of lorajax",
-        )
-    try:
-        encoder = _encoder(metadata, arrays)
-        found = encoder.hash()
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        raise CheckpointError(
-            f"{path}: expected settings and parameters of an encoder, found others "
-            f"({type(error).__name__}: {clean(str(error), 120)})",
-            "the file is damaged; export the bundle again",
-        ) from error
-    if found != metadata.get("hash"):
-        raise CheckpointError(
-            f"{path}: contents do not match their hash "
-            f"{clean(metadata.get('hash', ''))}",
-            "the file is damaged; export the bundle again",
-        )
-    return encoder, clean(metadata.get("basis_hash", ""))
 
 
 def _encoder(

@@ -1,15 +1,15 @@
 """`basis.safetensors`: a basis on disk."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from lorajax.errors import CheckpointError
+from lorajax.formats.own_files import Arrays, read_own
 from lorajax.formats.text import clean
 from lorajax.projection.basis import Basis, BasisFacts
 from lorajax.projection.gram_pca import GramBasis
@@ -42,41 +42,14 @@ def load_basis(path: Path) -> Basis:
       CheckpointError: for a missing, damaged or altered file, or one of another
         version.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: not a readable basis: {error}") from error
-    version = metadata.get("lorajax_basis")
-    if version != VERSION:
-        raise CheckpointError(
-            f"{path}: expected a basis of version {VERSION}, found version {version}",
-            "train again with this version of lorajax",
-        )
-    try:
-        facts = _facts(json.loads(metadata["facts"]))
-        basis = KINDS[facts.kind].from_arrays(facts, arrays)
-        _check(basis)
-        found = basis.hash()
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        raise CheckpointError(
-            f"{path}: expected facts and arrays of a basis, found others "
-            f"({type(error).__name__}: {clean(str(error), 80)})",
-            "the file is damaged; export the bundle again",
-        ) from error
-    if found != metadata.get("hash"):
-        raise CheckpointError(
-            f"{path}: contents do not match their hash "
-            f"{clean(metadata.get('hash', ''))}",
-            "the file is damaged; export the bundle again",
-        )
+    return read_own(path, "basis", VERSION, _basis)[0]
+
+
+def _basis(metadata: Mapping[str, str], arrays: Arrays) -> Basis:
+    """The basis of a file; any error means that the file is not one."""
+    facts = _facts(json.loads(metadata["facts"]))
+    basis = KINDS[facts.kind].from_arrays(facts, arrays)
+    _check(basis)
     return basis
 
 
