@@ -31,6 +31,7 @@ CREATE TABLE paths (
 CREATE INDEX paths_of_lora ON paths(key);
 CREATE INDEX missing_paths ON paths(key) WHERE missing;
 CREATE TABLE vectors (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
   space TEXT NOT NULL, key TEXT NOT NULL REFERENCES loras(key) ON DELETE CASCADE,
   vector BLOB NOT NULL, UNIQUE (space, key)
 );

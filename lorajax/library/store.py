@@ -22,6 +22,9 @@ from lorajax.library.entry import EMBEDDABLE_TIERS, Entry, Facts, FileStamp, Ref
 from lorajax.library.location import default_path, library_file
 from lorajax.library.schema import connect, unusable
 from lorajax.library.spaces import NO_ENCODER, parse_space
+from lorajax.library.vectors import Matrix, open_matrix, vectors_folder
+from lorajax.library.vectors.rows import ID_OF, KEY_OF, put_vector
+from lorajax.library.vectors.table import WidthError
 
 _FACTS = [field.name for field in fields(Facts)]
 _LISTS = ("warnings", "tags")
@@ -172,13 +175,41 @@ class Library:
             raise _empty(space)
         keys = [key for key, _ in rows]
         if len({len(blob) for _, blob in rows}) > 1:
-            raise LibraryError(
-                f"{self.path}: vectors of different lengths in space {space}",
-                "index again with --refit",
-            )
+            raise _uneven(self.path, space)
         joined = b"".join(map(itemgetter(1), rows))
         flat = np.frombuffer(joined, dtype="<f4")
         return keys, flat.reshape(len(keys), -1)
+
+    def matrix(self, space: str) -> Matrix:
+        """The vectors of one space as a matrix on disk, brought up to date.
+
+        Raises:
+          LibraryError: when the space holds no vector.
+        """
+        try:
+            found = open_matrix(self._connection, self.vectors_folder, space)
+        except WidthError as error:
+            raise _uneven(self.path, space) from error
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from error
+        if found is None:
+            raise _empty(space)
+        return found
+
+    @property
+    def vectors_folder(self) -> Path:
+        """Where the matrices lie: caches that may be deleted at any time."""
+        return vectors_folder(self.path)
+
+    def vector_id(self, space: str, key: str) -> int | None:
+        """The id of a LoRA's vector in a space, or None."""
+        found = self._query(ID_OF, space, key)
+        return found[0][0] if found else None
+
+    def keys_of(self, ids: Iterable[int]) -> list[str | None]:
+        """The content keys of vectors, None where one was removed meanwhile."""
+        found = [self._query(KEY_OF, id_) for id_ in ids]
+        return [row[0][0] if row else None for row in found]
 
     def current_space(self, base_model: str) -> str | None:
         """The space in which LoRAs of a base model are compared now."""
@@ -209,6 +240,11 @@ class Library:
     def revision(self) -> int:
         """A number that grows whenever a vector is written or removed."""
         return int(self.get_meta("revision") or 0)
+
+    def newest_id(self) -> int:
+        """The id of the vector that was written last of those that are there."""
+        ((newest,),) = self._query("SELECT COALESCE(MAX(id), 0) FROM vectors")
+        return newest
 
     def mark_missing(self, paths: Iterable[str]) -> None:
         """Remembers that files were not found; their LoRAs stay listed."""
@@ -291,11 +327,7 @@ class Library:
     def _write_vector(
         self, key: str, space: str, vector: Float[np.ndarray, " e"]
     ) -> None:
-        self._connection.execute(
-            "INSERT INTO vectors VALUES (?, ?, ?) "
-            "ON CONFLICT(space, key) DO UPDATE SET vector = excluded.vector",
-            (space, key, np.ascontiguousarray(vector, dtype="<f4").tobytes()),
-        )
+        put_vector(self._connection, space, key, vector)
         self._grow_revision()
 
     def _drop_paths(self, paths: list[str]) -> int:
@@ -327,7 +359,7 @@ class Library:
             found.setdefault(key, []).append((path, missing))
         return found
 
-    def _query(self, statement: str, *values: str) -> list[tuple]:
+    def _query(self, statement: str, *values: str | int) -> list[tuple]:
         try:
             return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
@@ -353,6 +385,13 @@ def _empty(space: str) -> LibraryError:
     return LibraryError(
         f"no LoRA of {name.base_model} in this library has a vector in space {space}",
         f"bring some in with `lorajax index FOLDER{bundle}`",
+    )
+
+
+def _uneven(path: Path, space: str) -> LibraryError:
+    return LibraryError(
+        f"{path}: vectors of different lengths in space {space}",
+        "index again with --refit",
     )
 
 
