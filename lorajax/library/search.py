@@ -126,11 +126,12 @@ def vector_of(
       LibraryError: when it was removed or written anew since the matrix was opened.
     """
     id_ = library.vector_id(matrix.space, entry.key)
-    if id_ is None or not matrix.mask([id_]).any():
+    row = None if id_ is None else matrix.row(id_)
+    if row is None:
         raise LibraryError(
             f"{entry.name}: its vector was just removed or written anew", "try again"
         )
-    return matrix.vector(id_)
+    return matrix.rows[row]
 
 
 def space_of(library: Library, entry: Entry, asked: str | None = None) -> str:
