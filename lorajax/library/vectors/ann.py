@@ -59,7 +59,7 @@ def open_index(folder: Path, state: State) -> Index | None:
             return None
         graph = _new_graph(state.width)
         graph.view(str(path))
-    except FileNotFoundError:
+    except OSError:
         return None
     graph.expansion_search = EXPANSION
     return Index(graph, state.index_rows)
@@ -127,7 +127,7 @@ def build_index(matrix: "Matrix", folder: Path, on_rows: OnRows | None = None) -
     with locked(folder) as held:
         state = held.read(matrix.space)
         if state is None or state.file != matrix.file:
-            raise CacheError(f"{folder}: the vectors were written anew meanwhile")
+            raise CacheError(folder, "they were written anew while they were indexed")
         path = folder / new_name(INDEX)
         graph.save(str(path))
         digest = file_digest(path)

@@ -103,7 +103,7 @@ def open_matrix(
         try:
             return _up_to_date(connection, folder, space, ids)
         except CacheError as error:
-            note = f"the vectors are read anew for every use: {error}"
+            note = f"the vectors are read anew for every use: {error.message}"
             return _in_memory(connection, space, note)
 
 
@@ -120,7 +120,7 @@ def _up_to_date(
         # Mapped while it is locked: later its file may be replaced by a newer one.
         found = _mapped(folder, _refreshed(connection, held, space, ids), ids)
     if found is None or len(found) != len(ids):
-        raise CacheError(f"{folder}: what was written to a file is not what it holds")
+        raise CacheError(folder, "a file does not hold what was written to it")
     return found
 
 

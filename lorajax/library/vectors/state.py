@@ -12,6 +12,8 @@ from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from lorajax.errors import LibraryError
+
 FILE_NAME = "state.sqlite"
 ROWS, INDEX = ".rows", ".usearch"
 _BUSY_SECONDS = 60.0
@@ -19,8 +21,14 @@ _NAMES = "space, file, width, rows, digests, index_file, index_rows, index_diges
 _TABLE = f"CREATE TABLE IF NOT EXISTS states_1 ({_NAMES}, PRIMARY KEY (space))"
 
 
-class CacheError(Exception):
+class CacheError(LibraryError):
     """The folder of caches cannot be read or written; the library still can."""
+
+    def __init__(self, folder: Path, reason: object) -> None:
+        super().__init__(
+            f"{folder}: vectors cannot be kept here ({reason})",
+            "check that the folder is writable and has free space, then try again",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ def locked(folder: Path) -> Iterator[Locked]:
         folder.mkdir(exist_ok=True)
         connection = _begin(folder)
     except (OSError, sqlite3.Error) as error:
-        raise CacheError(f"{folder}: {error}") from error
+        raise CacheError(folder, error) from error
     with closing(connection):
         try:
             held = Locked(folder, connection)
@@ -114,7 +122,7 @@ def locked(folder: Path) -> Iterator[Locked]:
             held.sweep()  # only now: until the commit others are sent to the old files
             connection.execute("COMMIT")
         except (OSError, sqlite3.Error) as error:
-            raise CacheError(f"{folder}: {error}") from error
+            raise CacheError(folder, error) from error
 
 
 def _begin(folder: Path) -> sqlite3.Connection:

@@ -88,7 +88,7 @@ def mapped(path: Path, width: int, count: int, digests: bytes) -> Mapped | None:
         if path.stat().st_size < size or _digests(path, 0, size) != digests:
             return None
         held = np.memmap(path, kind, "r", shape=(count,))
-    except FileNotFoundError:
+    except OSError:
         return None
     return Mapped(np.array(held["id"]), np.asarray(held["vector"]))
 
