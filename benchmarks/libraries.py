@@ -58,24 +58,22 @@ def library_of_entries(count: int) -> Path:
 
 
 def indexed(path: Path) -> tuple[float, int]:
-    """Builds the index of a library of vectors; its (seconds, bytes), once measured."""
+    """Builds the index of a library of vectors; (seconds, bytes)."""
     told = path.with_suffix(".json")
-    if told.exists():
-        found = json.loads(told.read_text("utf-8"))
-        return found["seconds"], found["bytes"]
+    before = json.loads(told.read_text("utf-8")) if told.exists() else 0.0
     with Library.open(path, create=False) as library:
         matrix, folder = library.matrix(SPACE), library.vectors_folder
         began = time.perf_counter()
-        build_index(matrix, folder, _say)
-        seconds = time.perf_counter() - began
+
+        def say(done: int, total: int) -> None:
+            """Seconds of builds that were interrupted count as well."""
+            told.write_text(json.dumps(before + time.perf_counter() - began), "utf-8")
+            if done % 50_000 == 0:
+                print(f"index: {done} of {total}", flush=True)
+
+        build_index(matrix, folder, say)
     size = sum(file.stat().st_size for file in folder.glob("*.usearch"))
-    told.write_text(json.dumps({"seconds": seconds, "bytes": size}), "utf-8")
-    return seconds, size
-
-
-def _say(done: int, total: int) -> None:
-    if done % 50_000 == 0 or done == total:
-        print(f"index: {done} of {total}", flush=True)
+    return json.loads(told.read_text("utf-8")), size
 
 
 def _kept(name: str, write: Callable[[Path], None]) -> Path:

@@ -33,7 +33,7 @@ CONNECTIVITY, EXPANSION_ADD = 16, 128
 EXPANSION, PROPOSED = 256, 64
 # Where more would have to be proposed, because few rows are allowed, exact is quicker.
 MOST_PROPOSED = 4096
-_BATCH = 10_000
+_BATCH, _PLACED_EVERY = 10_000, 200_000
 OnRows = Callable[[int, int], None]
 
 
@@ -100,8 +100,8 @@ def nearest(
 def build_index(matrix: "Matrix", folder: Path, on_rows: OnRows | None = None) -> int:
     """Builds the index of a matrix, or adds the rows that its index does not have.
 
-    Takes minutes for a million rows. Nobody is kept waiting: the index is put into its
-    place at the end.
+    Takes minutes for a million rows. What is built is put into its place every now and
+    then, so that searches can use it, and a build that was interrupted goes on there.
 
     Args:
       folder: the caches of the library.
@@ -118,22 +118,29 @@ def build_index(matrix: "Matrix", folder: Path, on_rows: OnRows | None = None) -
     if matrix.index is not None and known is not None and known.index_file:
         graph.load(str(folder / known.index_file))
         start = known.index_rows
-    total = len(matrix.rows)
+    total, placed = len(matrix.rows), start
     for first in range(start, total, _BATCH):
         keys = first + np.flatnonzero(matrix.alive[first : first + _BATCH])
         graph.add(keys.astype(np.uint64), matrix.rows[keys])
+        done = min(first + _BATCH, total)
+        if done == total or done - placed >= _PLACED_EVERY:
+            _place(graph, done, matrix, folder)
+            placed = done
         if on_rows is not None:
-            on_rows(min(first + _BATCH, total) - start, total - start)
+            on_rows(done - start, total - start)
+    return total
+
+
+def _place(graph: Any, rows: int, matrix: "Matrix", folder: Path) -> None:
+    """Makes a graph the index of its matrix, which covers so many leading rows."""
     with locked(folder) as held:
         state = held.read(matrix.space)
         if state is None or state.file != matrix.file:
             raise CacheError(folder, "they were written anew while they were indexed")
         path = folder / new_name(INDEX)
         graph.save(str(path))
-        digest = file_digest(path)
-        state = replace(state, index_file=path.name, index_rows=total)
-        held.write(replace(state, index_digest=digest))
-    return total
+        state = replace(state, index_file=path.name, index_rows=rows)
+        held.write(replace(state, index_digest=file_digest(path)))
 
 
 def _new_graph(width: int) -> Any:

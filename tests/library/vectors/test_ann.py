@@ -109,6 +109,35 @@ def test_a_filter_that_the_neighbourhood_lacks_is_searched_exactly(
     np.testing.assert_array_equal(found.ids, truth(matrix, query, 10, allowed))
 
 
+def test_a_build_that_was_interrupted_goes_on_where_it_was(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ann, "_BATCH", 100)
+    monkeypatch.setattr(ann, "_PLACED_EVERY", 300)
+    stored.put(clustered(1000))
+
+    def stop(done: int, total: int) -> None:
+        if done == 500:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_index(stored.open(), stored.folder, stop)
+    matrix, queries = stored.open(), clustered(30, seed=1)
+    assert matrix.index is not None and matrix.index.rows == 300
+    assert (
+        recall(search(matrix, queries, 10), truth(matrix, queries, 10, matrix.alive))
+        >= 0.99
+    )
+    seen: list[int] = []
+    assert (
+        build_index(matrix, stored.folder, lambda _, total: seen.append(total)) == 1000
+    )
+    assert set(seen) == {700}
+    found = search(stored.open(), queries, 10)
+    assert recall(found, truth(matrix, queries, 10, matrix.alive)) >= 0.99
+    assert len(stored.files(".usearch")) == 1
+
+
 def test_filters_and_exact_search_agree_on_what_ids_mean(stored: Stored) -> None:
     stored.put(clustered(100))
     stored.open()
