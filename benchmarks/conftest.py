@@ -67,6 +67,36 @@ class Compare:
         theirs = [second * rival_scale for second in seconds[1:]]
         return self._add(ours[0], rival[0], (own, theirs), (None, None), target)
 
+    def within(
+        self, ours: tuple[str, Sequence[float]], limit: tuple[str, float]
+    ) -> Row:
+        """A row of times that were measured already, against a limit in seconds."""
+        limits = [limit[1]] * len(ours[1])
+        pair = (ours[1], limits)
+        return self._add(ours[0], limit[0], pair, (None, None), "<= 1.0")
+
+    def share(
+        self, ours: tuple[str, float], rival: str, target: str | None = None
+    ) -> Row:
+        """A row of a share of what the rival finds, such as a recall."""
+        row = Row(
+            name=self.name,
+            what=ours[0],
+            median_s=None,
+            rival=rival,
+            rival_median_s=None,
+            median_bytes=None,
+            rival_median_bytes=None,
+            ratio=_short(ours[1]),
+            spread=0.0,
+            rounds=1,
+            target=target,
+            met=is_met(ours[1], target),
+            date=datetime.date.today().isoformat(),
+        )
+        ROWS.append(row)
+        return row
+
     def memory(
         self,
         ours: tuple[str, Sequence[int]],

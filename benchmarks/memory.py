@@ -17,6 +17,7 @@ import psutil
 
 from benchmarks.lora_files import FLUX, SD1, SDXL, Kind, lora_file
 from benchmarks.ours import default_basis, features_of
+from benchmarks.peak import peak_bytes
 
 KINDS = {kind.base_model: kind for kind in (SD1, SDXL, FLUX)}
 
@@ -30,23 +31,6 @@ def measure(kind: Kind) -> tuple[int, int]:
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True)
     found = json.loads(done.stdout)
     return found["before"], found["peak"]
-
-
-def peak_bytes() -> int:
-    """The most memory that this process ever held.
-
-    `ru_maxrss` would not do on Linux: a child inherits it from its parent.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = status.read_text("utf-8").splitlines()
-        line = next(line for line in lines if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ RESULTS = Path(__file__).parent / "results.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison. Times are in seconds, memory in bytes; one of them is null.
+    """One comparison. Times are in seconds, memory in bytes; one of them is null, and
+    both are where a share is compared.
 
     Attributes:
       name: of the row, as issues and targets call it.

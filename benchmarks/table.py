@@ -148,7 +148,8 @@ def main() -> None:
 def _amount(seconds: float | None, held: float | None) -> str:
     if seconds is not None:
         return f"{seconds:.2f} s" if seconds >= 1 else f"{1e3 * seconds:.1f} ms"
-    assert held is not None
+    if held is None:
+        return ""  # a share has neither
     return f"{held / 1e9:.1f} GB" if held >= 1e9 else f"{held / 1e6:.0f} MB"
 
 

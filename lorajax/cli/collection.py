@@ -112,6 +112,8 @@ def search(
     ]
     columns = ["#", "similarity", "name", "tier", "path"]
     print_table(columns, rows, {"#", "similarity"}, path="path")
+    if document["note"]:
+        say(document["note"])
 
 
 def embed(

@@ -6,7 +6,7 @@ made of is checked before it is used, and its hash is computed again.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,7 @@ from lorajax.formats.text import clean
 Arrays = dict[str, np.ndarray]
 
 
+@runtime_checkable
 class Hashed(Protocol):
     """What knows the hash of its contents."""
 

@@ -24,9 +24,13 @@ from lorajax.library.search import Matches as Matches
 from lorajax.library.search import find as find
 from lorajax.library.search import find_by_name as find_by_name
 from lorajax.library.search import nearest as nearest
-from lorajax.library.search import search as search
 from lorajax.library.search import space_of as space_of
+from lorajax.library.search import vector_of as vector_of
 from lorajax.library.spaces import base_space as base_space
 from lorajax.library.spaces import parse_space as parse_space
 from lorajax.library.spaces import sketch_space as sketch_space
 from lorajax.library.store import Library as Library
+from lorajax.library.vectors import Found as Found
+from lorajax.library.vectors import Matrix as Matrix
+from lorajax.library.vectors import build_index as build_index
+from lorajax.library.vectors import search as search

@@ -1,4 +1,4 @@
-"""Nearest neighbours inside one space, exactly.
+"""Nearest neighbours inside one space.
 
 Receives a query (an entry of the library, or a vector of a file outside it), hands out
 `Matches`. Similarity is the cosine; it is defined only between vectors of one space,
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from lorajax.errors import LibraryError
 from lorajax.library.entry import EMBEDDABLE_TIERS, Entry, placed
 from lorajax.library.store import Library
+from lorajax.library.vectors import Matrix, search
 
 _CANDIDATES_SHOWN = 5
 
@@ -38,6 +39,7 @@ class Matches:
     Attributes:
       query: the name of the query; `key` its content key, "" for a foreign file.
       searched: how many other LoRAs the space holds.
+      note: what a person should know of the search; "" where all is as it should be.
     """
 
     query: str
@@ -45,27 +47,7 @@ class Matches:
     space: str
     searched: int
     matches: tuple[Match, ...]
-
-
-def search(
-    matrix: Float[np.ndarray, "n e"], query: Float[np.ndarray, " e"], k: int
-) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
-    """Rows and cosines of the k nearest rows, nearest first; ties by row."""
-    similarity = _unit(matrix) @ _unit(query[None])[0]  # [n]
-    k = min(k, len(similarity))
-    if k == 0:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
-    nearest = np.argpartition(-similarity, k - 1)[:k]
-    order = np.lexsort((nearest, -similarity[nearest]))
-    return nearest[order], similarity[nearest[order]]
-
-
-def _unit(rows: Float[np.ndarray, "n e"]) -> Float[np.ndarray, "n e"]:
-    """Rows of length one; rows that already are, as stored ones, pass uncopied."""
-    norms = np.sqrt(np.einsum("ne,ne->n", rows, rows))
-    if np.all(np.abs(norms - 1) < 1e-6):
-        return rows
-    return rows / np.maximum(norms, np.finfo(rows.dtype).tiny)[:, None]
+    note: str = ""
 
 
 def find(library: Library, name: str) -> Entry:
@@ -108,25 +90,24 @@ def _listed(entries: Sequence[Entry]) -> str:
 
 def nearest(
     library: Library,
-    space: str,
-    keys: Sequence[str],
-    matrix: Float[np.ndarray, "n e"],
+    matrix: Matrix,
     vector: Float[np.ndarray, " e"],
     k: int,
     query: str,
     key: str = "",
 ) -> Matches:
     """The nearest stored LoRAs of a vector of the same space; `key` is left out."""
-    itself = int(key in keys)
-    rows, similarity = search(matrix, vector, k + itself)
-    pairs = [
-        (keys[int(row)], float(s)) for row, s in zip(rows, similarity, strict=True)
-    ]
-    others = [pair for pair in pairs if pair[0] != key][:k]
+    itself = int(library.vector_id(matrix.space, key) is not None)
+    found = search(matrix, vector[None], k + itself)
+    keys = library.keys_of(found.ids[0].tolist())
+    pairs = zip(keys, found.similarity[0].tolist(), strict=True)
+    others = [(other, value) for other, value in pairs if other not in (None, key)]
     matches = tuple(
-        _match(library, i, found, value) for i, (found, value) in enumerate(others, 1)
+        _match(library, i, str(other), value)
+        for i, (other, value) in enumerate(others[:k], 1)
     )
-    return Matches(query, key, space, len(keys) - itself, matches)
+    searched = len(matrix) - itself
+    return Matches(query, key, matrix.space, searched, matches, found.note)
 
 
 def _match(library: Library, rank: int, key: str, similarity: float) -> Match:
@@ -134,6 +115,23 @@ def _match(library: Library, rank: int, key: str, similarity: float) -> Match:
     if entry is None:
         return Match(rank, key, key, "", similarity, "opaque")
     return Match(rank, key, entry.name, entry.path, similarity, entry.facts.tier)
+
+
+def vector_of(
+    library: Library, matrix: Matrix, entry: Entry
+) -> Float[np.ndarray, " e"]:
+    """The unit vector of an entry in the space of a matrix.
+
+    Raises:
+      LibraryError: when it was removed or written anew since the matrix was opened.
+    """
+    id_ = library.vector_id(matrix.space, entry.key)
+    row = None if id_ is None else matrix.row(id_)
+    if row is None:
+        raise LibraryError(
+            f"{entry.name}: its vector was just removed or written anew", "try again"
+        )
+    return matrix.rows[row]
 
 
 def space_of(library: Library, entry: Entry, asked: str | None = None) -> str:

@@ -4,7 +4,10 @@ A vector belongs to one space; one that is written anew gets a new row, so that 
 follows the table sees every change as new and removed rows.
 """
 
+import sqlite3
+from collections.abc import Iterable
 from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +15,11 @@ from jaxtyping import Float
 from lorajax.errors import LibraryError
 from lorajax.library.database import Database
 from lorajax.library.entry import EMBEDDABLE_TIERS
+from lorajax.library.schema import unusable
 from lorajax.library.spaces import NO_ENCODER, WHOLE_SKETCH, parse_space
+from lorajax.library.vectors import Matrix, open_matrix, vectors_folder
+from lorajax.library.vectors.rows import ID_OF, KEY_OF, put_vector
+from lorajax.library.vectors.table import WidthError
 
 _TIERS = ", ".join(f"'{tier}'" for tier in sorted(EMBEDDABLE_TIERS))
 _WITHOUT_VECTOR = f"""
@@ -64,13 +71,46 @@ class VectorStore(Database):
             raise _empty(space)
         keys = [key for key, _ in rows]
         if len({len(blob) for _, blob in rows}) > 1:
-            raise LibraryError(
-                f"{self.path}: vectors of different lengths in space {space}",
-                "index again with --refit",
-            )
+            raise _uneven(self.path, space)
         joined = b"".join(map(itemgetter(1), rows))
         flat = np.frombuffer(joined, dtype="<f4")
         return keys, flat.reshape(len(keys), -1)
+
+    def matrix(self, space: str) -> Matrix:
+        """The unit vectors of one space as a matrix on disk, brought up to date.
+
+        Raises:
+          LibraryError: when the space holds no vector.
+        """
+        try:
+            found = open_matrix(self._connection, self.vectors_folder, space)
+        except WidthError as error:
+            raise _uneven(self.path, space) from error
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from error
+        if found is None:
+            raise _empty(space)
+        return found
+
+    @property
+    def vectors_folder(self) -> Path:
+        """Where the matrices lie: caches that may be deleted at any time."""
+        return vectors_folder(self.path)
+
+    def vector_id(self, space: str, key: str) -> int | None:
+        """The id of a LoRA's vector in a space, or None."""
+        found = self.query(ID_OF, space, key)
+        return found[0][0] if found else None
+
+    def keys_of(self, ids: Iterable[int]) -> list[str | None]:
+        """The content keys of vectors, None where one was removed meanwhile."""
+        found = [self.query(KEY_OF, id_) for id_ in ids]
+        return [row[0][0] if row else None for row in found]
+
+    def newest_id(self) -> int:
+        """The id of the vector that was written last of those that are there."""
+        ((newest,),) = self.query("SELECT COALESCE(MAX(id), 0) FROM vectors")
+        return newest
 
     def current_space(self, base_model: str) -> str | None:
         """The space in which LoRAs of a base model are compared now."""
@@ -100,13 +140,8 @@ class VectorStore(Database):
         self, key: str, space: str, vector: Float[np.ndarray, " e"]
     ) -> None:
         """Stores a vector of a LoRA that is known, in place of an older one."""
-        data = np.ascontiguousarray(vector, dtype="<f4").tobytes()
         with self.transaction():
-            self.execute("DELETE FROM vectors WHERE space = ? AND key = ?", space, key)
-            self.execute(
-                "INSERT INTO vectors (space, key, vector) VALUES (?, ?, ?)",
-                *(space, key, data),
-            )
+            put_vector(self._connection, space, key, vector)
             self.grow_revision()
 
 
@@ -116,4 +151,11 @@ def _empty(space: str) -> LibraryError:
     return LibraryError(
         f"no LoRA of {name.base_model} in this library has a vector in space {space}",
         f"bring some in with `lorajax index FOLDER{bundle}`",
+    )
+
+
+def _uneven(path: Path, space: str) -> LibraryError:
+    return LibraryError(
+        f"{path}: vectors of different lengths in space {space}",
+        "index again with --refit",
     )

@@ -29,11 +29,12 @@ def report_document(report: IndexReport, library: Path | None) -> dict[str, Any]
 
 
 def matches_document(matches: Matches) -> dict[str, Any]:
-    """`query`, `space` and `matches[{rank, name, path, similarity, tier}]`."""
+    """`query`, `space`, `note`, `matches[{rank, name, path, similarity, tier}]`."""
     return {
         "query": matches.query,
         "space": matches.space,
         "searched": matches.searched,
+        "note": matches.note,
         "matches": [
             {
                 "rank": match.rank,

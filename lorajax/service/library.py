@@ -21,12 +21,15 @@ from lorajax.library import (
     IndexReport,
     Library,
     Matches,
+    Matrix,
     Refusal,
+    build_index,
     default_path,
     find,
     index,
     nearest,
     space_of,
+    vector_of,
 )
 from lorajax.library.entry import placed
 from lorajax.library.location import library_file
@@ -42,6 +45,7 @@ __all__ = [
     "IndexReport",
     "Matches",
     "Refusal",
+    "build_indexes",
     "bundle_of",
     "columns",
     "entries",
@@ -104,9 +108,34 @@ def neighbours(
         if known is None:
             return _neighbours_of_file(library, Path(query), k, model)
         space = space_of(library, known, _space_asked(known, model))
-        keys, matrix = _space(library, space)
-        vector = matrix[keys.index(known.key)]
-        return nearest(library, space, keys, matrix, vector, k, known.name, known.key)
+        matrix = _matrix(library, space)
+        vector = vector_of(library, matrix, known)
+        return nearest(library, matrix, vector, k, known.name, known.key)
+
+
+def build_indexes(
+    path: Path | None = None, on_progress: OnProgress | None = None
+) -> dict[str, int]:
+    """Builds an index for every space that is slow to search without, or extends it.
+
+    Returns:
+      How many vectors the index of each such space covers.
+    """
+    tell = on_progress or (lambda progress: None)
+    built = {}
+    with Library.open(path, create=False) as library:
+        for space in library.spaces():
+            matrix = library.matrix(space)
+            if matrix.is_large:
+                built[space] = build_index(
+                    matrix,
+                    library.vectors_folder,
+                    lambda done, total, space=space: tell(
+                        Progress("building an index", done, total, space)
+                    ),
+                )
+    _open_matrix.cache_clear()
+    return built
 
 
 def _known(library: Library, query: str | Path) -> Entry | None:
@@ -127,18 +156,18 @@ def _space_asked(known: Entry, model: Path | None) -> str | None:
     return embedder.space(known.facts.base_model)
 
 
-def _space(library: Library, space: str) -> tuple[tuple[str, ...], np.ndarray]:
-    return _read_space(library.path, space, library.revision())
+def _matrix(library: Library, space: str) -> Matrix:
+    return _open_matrix(library.path, space, library.revision(), library.newest_id())
 
 
 @lru_cache(maxsize=2)
-def _read_space(
-    path: Path, space: str, revision: int
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Keys and vectors of a space; kept until the library's revision grows."""
+def _open_matrix(path: Path, space: str, revision: int, newest: int) -> Matrix:
+    """The matrix of a space; kept until the library's vectors change.
+
+    The newest id is asked too, because another library may have been put in its place.
+    """
     with Library.open(path, create=False) as library:
-        keys, matrix = library.vectors(space)
-    return tuple(keys), matrix
+        return library.matrix(space)
 
 
 def _neighbours_of_file(
@@ -150,9 +179,9 @@ def _neighbours_of_file(
     found = describe(file)
     embedder = open_embedder(bundle_of(library, model))
     space = embedder.space(found.facts.base_model)
-    keys, matrix = _space(library, space)
+    matrix = _matrix(library, space)
     vector = np.asarray(embedder.embed(found.adapter), dtype=np.float32)
-    return nearest(library, space, keys, matrix, vector, k, found.facts.name, found.key)
+    return nearest(library, matrix, vector, k, found.facts.name, found.key)
 
 
 def bundle_of(library: Library, model: Path | None) -> Path | None:

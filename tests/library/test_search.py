@@ -18,8 +18,8 @@ from lorajax.library import (
     nearest,
     parse_space,
     space_of,
+    vector_of,
 )
-from lorajax.library.search import search
 
 STAMP = FileStamp(1, 2, 3)
 SPACE = base_space("sd15")
@@ -42,25 +42,9 @@ def fill(library: Library, names: list[str], space: str = SPACE) -> np.ndarray:
 def neighbours(library: Library, entry: Entry, k: int = 10) -> Matches:
     """The nearest neighbours of an entry of the library."""
     space = space_of(library, entry)
-    keys, matrix = library.vectors(space)
-    vector = matrix[keys.index(entry.key)]
-    return nearest(library, space, keys, matrix, vector, k, entry.name, entry.key)
-
-
-@pytest.mark.parametrize("k", [1, 4, 50, 80])
-def test_search_equals_sorting_every_cosine(k: int) -> None:
-    rng = np.random.default_rng(3)
-    matrix, query = rng.normal(size=(50, 5)), rng.normal(size=5)
-    lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(query)
-    cosines = matrix @ query / lengths
-    rows, similarity = search(matrix, query, k)
-    np.testing.assert_array_equal(rows, np.argsort(-cosines)[:k])
-    np.testing.assert_allclose(similarity, np.sort(cosines)[::-1][:k], atol=1e-12)
-
-
-def test_searching_an_empty_space_finds_nothing() -> None:
-    rows, similarity = search(np.empty((0, 4)), np.ones(4), 3)
-    assert len(rows) == len(similarity) == 0
+    matrix = library.matrix(space)
+    vector = vector_of(library, matrix, entry)
+    return nearest(library, matrix, vector, k, entry.name, entry.key)
 
 
 def test_neighbours_leave_the_query_out_and_are_ranked(library: Library) -> None:
@@ -142,10 +126,10 @@ def test_without_a_current_space_the_newest_vector_counts(library: Library) -> N
 
 def test_only_a_query_of_the_space_is_left_out_of_the_count(library: Library) -> None:
     rows = fill(library, [f"n{i}" for i in range(4)])
-    keys, matrix = library.vectors(SPACE)
-    foreign = nearest(library, SPACE, keys, matrix, rows[0], 9, "other", "no-such-key")
+    matrix = library.matrix(SPACE)
+    foreign = nearest(library, matrix, rows[0], 9, "other", "no-such-key")
     assert foreign.searched == len(foreign.matches) == 4
-    own = nearest(library, SPACE, keys, matrix, rows[0], 9, "n0", "sd15-0")
+    own = nearest(library, matrix, rows[0], 9, "n0", "sd15-0")
     assert own.searched == len(own.matches) == 3
 
 
@@ -157,7 +141,7 @@ def test_a_space_without_vectors_is_an_error(
     library: Library, space: str, hint: str
 ) -> None:
     with pytest.raises(LibraryError, match="no LoRA of sd15 in this library") as caught:
-        library.vectors(space)
+        library.matrix(space)
     assert hint in caught.value.hint
 
 

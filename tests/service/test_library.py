@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from lorajax.errors import LibraryError
-from lorajax.library import index
+from lorajax.library import base_space, index
 from lorajax.library.store import Library
+from lorajax.library.vectors import matrix
 from lorajax.service import library as service
 from lorajax.service.index_job import IndexJob
 from lorajax.service.progress import (
@@ -48,6 +49,19 @@ def test_neighbours_follow_what_is_indexed_later(path: Path) -> None:
     with Library.open(path) as library:
         index(library, [file], Reader(), FakeEmbedder())
     assert service.neighbours(path, "a").searched == 4
+
+
+def test_large_spaces_are_told_to_want_an_index_until_they_have_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert service.build_indexes(path) == {}
+    before = service.neighbours(path, "a")
+    monkeypatch.setattr(matrix, "LARGE", 0)
+    assert "no index yet" in service.neighbours(path, "a").note
+    told: list[Progress] = []
+    assert service.build_indexes(path, told.append) == {base_space("sd15"): 4}
+    assert (told[-1].done, told[-1].total) == (4, 4)
+    assert service.neighbours(path, "a") == before
 
 
 def test_a_model_that_is_asked_for_is_the_one_searched(
