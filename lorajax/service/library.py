@@ -51,6 +51,7 @@ __all__ = [
     "library_path",
     "neighbours",
     "refused",
+    "space_asked",
 ]
 
 
@@ -103,7 +104,7 @@ def neighbours(
         known = library.entry(str(query)) or _known(library, query)
         if known is None:
             return _neighbours_of_file(library, Path(query), k, model)
-        space = space_of(library, known, _space_asked(known, model))
+        space = space_of(library, known, space_asked(known, model))
         keys, matrix = _space(library, space)
         vector = matrix[keys.index(known.key)]
         return nearest(library, space, keys, matrix, vector, k, known.name, known.key)
@@ -117,7 +118,7 @@ def _known(library: Library, query: str | Path) -> Entry | None:
     return find(library, str(query))
 
 
-def _space_asked(known: Entry, model: Path | None) -> str | None:
+def space_asked(known: Entry, model: Path | None) -> str | None:
     """The space of a bundle that was asked for, which opening it tells."""
     if model is None:
         return None

@@ -56,7 +56,8 @@ def text_clause(text: str) -> Clause:
     if match := match_of(text):
         parts.insert(0, Clause("texts MATCH ?", (match,)))
     found = every(parts)
-    sql = f"loras.id IN (SELECT rowid FROM texts WHERE {found.sql})"
+    # The plus keeps SQLite from seeking every id that fits for every row of a join.
+    sql = f"+loras.id IN (SELECT rowid FROM texts WHERE {found.sql})"
     return Clause(sql, found.values)
 
 
