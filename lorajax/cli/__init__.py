@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lorajax import __version__
-from lorajax.cli import collection, converting, demo, report, training, zoo
+from lorajax.cli import collection, converting, demo, report, searching, training, zoo
 
 app = typer.Typer(
     help="Know any LoRA by its weights: search, compare and embed collections.",
@@ -22,7 +22,7 @@ app.command()(report.report)
 app.command()(training.export)
 app.command()(collection.inspect)
 app.command()(collection.index)
-app.command()(collection.search)
+app.command()(searching.search)
 app.command()(collection.embed)
 app.command()(converting.convert)
 app.add_typer(zoo.app, name="zoo")

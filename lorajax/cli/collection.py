@@ -1,4 +1,4 @@
-"""`lorajax inspect`, `index`, `search` and `embed`: a collection by its weights."""
+"""`lorajax inspect`, `index` and `embed`: a collection by its weights."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,6 @@ from lorajax.cli.output import (
     failing_politely,
     note,
     print_json,
-    print_table,
     say,
     showing_progress,
 )
@@ -86,34 +85,6 @@ def index(
     refused_by_name = any(refusal.path in named for refusal in report.refused)
     if not document["read"] or refused_by_name or (strict and report.refused):
         raise typer.Exit(1)
-
-
-def search(
-    query: Annotated[str, typer.Argument(metavar="NAME|FILE")],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
-    library: LibraryOption = None,
-    model: ModelOption = None,
-    as_json: Json = False,
-) -> None:
-    """Find the LoRAs most like one of the library, or like any file."""
-    from lorajax.service import documents
-    from lorajax.service import library as service
-
-    with failing_politely():
-        matches = service.neighbours(library, query, k, model)
-    document = documents.matches_document(matches)
-    if as_json:
-        print_json(document)
-        return
-    say(f"Nearest to {document['query']}, in {document['space']}:", "bold")
-    rows = [
-        [str(m["rank"]), f"{m['similarity']:.3f}", m["name"], m["tier"], m["path"]]
-        for m in document["matches"]
-    ]
-    columns = ["#", "similarity", "name", "tier", "path"]
-    print_table(columns, rows, {"#", "similarity"}, path="path")
-    if document["note"]:
-        say(document["note"])
 
 
 def embed(

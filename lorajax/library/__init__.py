@@ -22,7 +22,6 @@ from lorajax.library.location import default_path as default_path
 from lorajax.library.search import Match as Match
 from lorajax.library.search import Matches as Matches
 from lorajax.library.search import find as find
-from lorajax.library.search import find_by_name as find_by_name
 from lorajax.library.search import nearest as nearest
 from lorajax.library.search import space_of as space_of
 from lorajax.library.search import vector_of as vector_of

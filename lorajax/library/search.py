@@ -5,6 +5,7 @@ Receives a query (an entry of the library, or a vector of a file outside it), ha
 so a search never leaves the space of its query.
 """
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from lorajax.library.store import Library
 from lorajax.library.vectors import Matrix, search
 
 _CANDIDATES_SHOWN = 5
+# Among more names than these it would take seconds to find what a typo meant.
+_NAMES_COMPARED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,33 +61,42 @@ def find(library: Library, name: str) -> Entry:
     """
     key = library.key_at(placed(Path(name)))
     known = library.entry(key) if key else None
-    return known or find_by_name(library.entries(), name)
+    return known or _find_by_name(library, name)
 
 
-def find_by_name(entries: Sequence[Entry], name: str) -> Entry:
+def _find_by_name(library: Library, name: str) -> Entry:
     """The one entry with exactly this name, or else with this part in its name."""
-    exact = [entry for entry in entries if name in (entry.name, entry.key)]
+    names = library.query("SELECT key, name FROM loras ORDER BY name, key")
+    exact = [key for key, known in names if name in (known, key)]
     wanted = name.casefold()
-    found = exact or [entry for entry in entries if wanted in entry.name.casefold()]
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    keys = exact or [key for key, known in names if wanted in known.casefold()]
+    if not keys:
         raise LibraryError(
             f"no LoRA of the library is called {name!r}",
-            "give a part of a name, or the path of a file",
+            _advice(name, [known for _, known in names]),
         )
+    # Entries are heavy: of many that fit only those that are shown are read.
+    shown = filter(None, map(library.entry, keys[:_CANDIDATES_SHOWN]))
+    found = list(shown)
+    if len(keys) == 1 and found:
+        return found[0]
     raise LibraryError(
-        f"{name!r} fits {len(found)} LoRAs of the library: {_listed(found)}",
+        f"{name!r} fits {len(keys)} LoRAs of the library: {_listed(found, len(keys))}",
         "give the full name, or the path of the file",
     )
 
 
-def _listed(entries: Sequence[Entry]) -> str:
+def _advice(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names[:_NAMES_COMPARED], n=3)
+    meant = f"did you mean {', '.join(near)}? " if near else ""
+    return f"{meant}give a part of a name, or the path of a file"
+
+
+def _listed(shown: Sequence[Entry], count: int) -> str:
     """A few candidates; with paths where names alone do not tell them apart."""
-    shown = entries[:_CANDIDATES_SHOWN]
     same_name = len({entry.name for entry in shown}) < len(shown)
     words = [entry.path if same_name else entry.name for entry in shown]
-    more = len(entries) - len(shown)
+    more = count - len(shown)
     return ", ".join(words) + (f" and {more} more" if more else "")
 
 

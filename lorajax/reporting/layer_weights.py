@@ -1,16 +1,14 @@
 """What an encoder makes of each module: how much of the vector comes from where."""
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Float
 
 from lorajax.encoder.embedder import TrainedEncoder, params_state
+from lorajax.encoder.parts import weighted_parts
 from lorajax.projection.basis import BasisFacts
 from lorajax.projection.features import Features, normalised
 
@@ -59,7 +57,9 @@ def layer_shares(
     shares, ratios = np.zeros((2, len(facts.modules)))
     per_channel = np.zeros((len(facts.modules), 1))
     for piece in _pieces(features):
-        weights, contributions = _parts(encoder.graph, state, piece.scores, piece.mask)
+        weights, contributions = weighted_parts(
+            encoder.graph, state, piece.scores, piece.mask
+        )
         own = weights.mean(-1) if learned else _lengths(contributions)
         shares += np.asarray(own, np.float64).sum(0)
         count = piece.mask.sum(1, keepdims=True)
@@ -86,10 +86,3 @@ def _lengths(contributions: Float[Array, "b n e"]) -> Float[Array, "b n"]:
 def _pieces(features: Features) -> Iterator[Features]:
     for start in range(0, len(features), AT_A_TIME):
         yield features[start : start + AT_A_TIME]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _parts(
-    graph: nnx.GraphDef, state: nnx.State, scores: Array, mask: Array
-) -> tuple[Array, Array]:
-    return nnx.merge(graph, state).parts(scores, mask)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lorajax.service.library import IndexReport, Matches, entries, library_path
+from lorajax.service.library import IndexReport, entries, library_path
 
 # What became of the files that could be read.
 READ = ("added", "updated", "unchanged", "moved", "copies", "reread")
@@ -25,24 +25,4 @@ def report_document(report: IndexReport, library: Path | None) -> dict[str, Any]
         "read": sum(getattr(report, name) for name in READ),
         "readable": len(present),
         "base_models": dict(bases.most_common()),
-    }
-
-
-def matches_document(matches: Matches) -> dict[str, Any]:
-    """`query`, `space`, `note`, `matches[{rank, name, path, similarity, tier}]`."""
-    return {
-        "query": matches.query,
-        "space": matches.space,
-        "searched": matches.searched,
-        "note": matches.note,
-        "matches": [
-            {
-                "rank": match.rank,
-                "name": match.name,
-                "path": match.path,
-                "similarity": round(match.similarity, 6),
-                "tier": match.tier,
-            }
-            for match in matches.matches
-        ],
     }

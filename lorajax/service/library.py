@@ -7,7 +7,6 @@ process of its own (`lorajax.service.index_job`).
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from lorajax.library import (
     IndexReport,
     Library,
     Matches,
-    Matrix,
     Refusal,
     build_index,
     default_path,
@@ -33,6 +31,7 @@ from lorajax.library import (
 )
 from lorajax.library.entry import placed
 from lorajax.library.location import library_file
+from lorajax.library.searching.space import forget_spaces, open_space
 from lorajax.service.progress import OnProgress, Progress
 
 BUNDLE = "bundle"
@@ -55,6 +54,7 @@ __all__ = [
     "library_path",
     "neighbours",
     "refused",
+    "space_asked",
 ]
 
 
@@ -107,8 +107,8 @@ def neighbours(
         known = library.entry(str(query)) or _known(library, query)
         if known is None:
             return _neighbours_of_file(library, Path(query), k, model)
-        space = space_of(library, known, _space_asked(known, model))
-        matrix = _matrix(library, space)
+        space = space_of(library, known, space_asked(known, model))
+        matrix = open_space(library, space)
         vector = vector_of(library, matrix, known)
         return nearest(library, matrix, vector, k, known.name, known.key)
 
@@ -134,7 +134,7 @@ def build_indexes(
                         Progress("building an index", done, total, space)
                     ),
                 )
-    _open_matrix.cache_clear()
+    forget_spaces()
     return built
 
 
@@ -146,7 +146,7 @@ def _known(library: Library, query: str | Path) -> Entry | None:
     return find(library, str(query))
 
 
-def _space_asked(known: Entry, model: Path | None) -> str | None:
+def space_asked(known: Entry, model: Path | None) -> str | None:
     """The space of a bundle that was asked for, which opening it tells."""
     if model is None:
         return None
@@ -154,20 +154,6 @@ def _space_asked(known: Entry, model: Path | None) -> str | None:
 
     embedder = open_embedder(None if model == NO_BUNDLE else model)
     return embedder.space(known.facts.base_model)
-
-
-def _matrix(library: Library, space: str) -> Matrix:
-    return _open_matrix(library.path, space, library.revision(), library.newest_id())
-
-
-@lru_cache(maxsize=2)
-def _open_matrix(path: Path, space: str, revision: int, newest: int) -> Matrix:
-    """The matrix of a space; kept until the library's vectors change.
-
-    The newest id is asked too, because another library may have been put in its place.
-    """
-    with Library.open(path, create=False) as library:
-        return library.matrix(space)
 
 
 def _neighbours_of_file(
@@ -179,7 +165,7 @@ def _neighbours_of_file(
     found = describe(file)
     embedder = open_embedder(bundle_of(library, model))
     space = embedder.space(found.facts.base_model)
-    matrix = _matrix(library, space)
+    matrix = open_space(library, space)
     vector = np.asarray(embedder.embed(found.adapter), dtype=np.float32)
     return nearest(library, matrix, vector, k, found.facts.name, found.key)
 
