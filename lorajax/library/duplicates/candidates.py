@@ -94,8 +94,10 @@ def _nearest_of(
         inside = (own >= 0) & (own < block.shape[1])
         block[np.flatnonzero(inside), own[inside]] = 0.0
         floor = np.maximum(best[:, -1:], least)
-        for row in np.flatnonzero((block > floor).any(axis=1)):
-            columns = np.flatnonzero(block[row] > floor[row])
+        rows_found, columns_found = np.nonzero(block > floor)
+        cuts = np.searchsorted(rows_found, np.arange(here + 1))
+        for row in np.unique(rows_found):
+            columns = columns_found[cuts[row] : cuts[row + 1]]
             values = np.concatenate([best[row], block[row, columns]])
             names = np.concatenate([which[row], columns + start])
             order = np.argsort(-values, kind="stable")[:k]

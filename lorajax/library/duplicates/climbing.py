@@ -1,8 +1,7 @@
 """The LoRAs of one base model, compared: levels 3 to 5, and runs.
 
 Copies are found first and set aside, so that each update is compared once however
-often it lies on the disk. Pairs are then judged from the most similar on, and two that
-are already known to be of one family are not read again.
+often it lies on the disk. Of the others only pairs with similar sketches are read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,12 @@ from lorajax.library.duplicates.comparing import (
 from lorajax.library.duplicates.found import Copy, Kind
 from lorajax.library.duplicates.keeping import preferred
 from lorajax.library.duplicates.merges import LEAST_COSINE, Merge, confirm, find_merges
+from lorajax.library.duplicates.resolving import (
+    Judged,
+    checkpoints,
+    near_copies,
+    parts,
+)
 from lorajax.library.duplicates.runs import hinted, same_session, told_apart
 from lorajax.library.duplicates.shelf import Shelf
 from lorajax.library.duplicates.verdicts import Pair, Verdict, judge
@@ -131,39 +136,39 @@ class Climb:
             LEAST_COSINE,
             lambda done, total: self._on_step("looking for relatives", done, total),
         )
-        near = self._judge_all(_pairs(kept, places, cosines))
+        judged = self._judge_all(_pairs(kept, places, cosines))
+        for pair in parts(judged):
+            self._note(pair.a, pair.b, pair.found, pair.verdict)
+        for pair in checkpoints(judged):
+            self._join_run(pair.a, pair.b, "weights", pair.found)
         for run in self.runs:
             self._family.join(run.a, run.b)
         self._find_merges(kept, places)
-        merged = {
-            frozenset((merge.merge, parent))
-            for merge in self.merges
-            for parent in merge.parents
-        }
-        for a, b, found in near:
-            apart = self._family.root(a) != self._family.root(b)
-            if apart and frozenset((a, b)) not in merged:
-                self.pairs.append(self._pair(a, b, found, Verdict.NEAR))
+        # Whoever merges copies has them near each other, which says nothing new.
+        for merge in self.merges:
+            for parent in merge.parents:
+                self._family.join(merge.merge, parent)
+        for pair in near_copies(judged, self._family):
+            self._note(pair.a, pair.b, pair.found, pair.verdict)
 
-    def _judge_all(
-        self, candidates: Sequence[tuple[int, int]]
-    ) -> list[tuple[int, int, Comparison]]:
-        """Notes resized copies and epochs, and hands out who is near."""
-        near = []
+    def _judge_all(self, candidates: Sequence[tuple[int, int]]) -> list[Judged]:
+        """Every pair but those that belong together by what they say."""
+        judged = []
         for done, (a, b) in enumerate(candidates):
             self._on_step("comparing relatives", done, len(candidates))
-            if self._family.root(a) == self._family.root(b):
-                continue
-            found = self._compare(a, b)
-            verdict = self._judge(a, b, found)
-            if verdict is Verdict.NEAR:
-                near.append((a, b, found))
-            elif verdict is Verdict.EPOCHS:
-                self._join_run(a, b, "weights", found)
-            elif verdict is Verdict.RESIZED:
-                self._note(a, b, found, verdict)
+            first, other = self._in_order(a, b)
+            found = self._compare(first, other)
+            verdict = self._judge(first, other, found)
+            if verdict is not None:
+                judged.append(Judged(first, other, found, verdict))
         self._on_step("comparing relatives", len(candidates), len(candidates))
-        return near
+        return judged
+
+    def _in_order(self, a: int, b: int) -> tuple[int, int]:
+        """The one that would be kept as nearly the same, and the other."""
+        pair = (self.entries[a], self.entries[b])
+        first = preferred(Kind.NEAR, pair, self._copies)[0]
+        return (a, b) if first is pair[0] else (b, a)
 
     def _find_merges(
         self, kept: Int[np.ndarray, " m"], neighbours: Int[np.ndarray, "m k"]
@@ -221,23 +226,17 @@ def _pairs(
     places: Int[np.ndarray, "m k"],
     cosines: Float[np.ndarray, "m k"],
 ) -> list[tuple[int, int]]:
-    """Pairs of places worth reading, the most similar first."""
+    """Pairs of places worth reading; those of one LoRA follow each other."""
     rows, columns = np.nonzero(cosines >= _WORTH_READING)
-    order = np.argsort(-cosines[rows, columns], kind="stable")
-    ones, others = kept[rows[order]], kept[places[rows[order], columns[order]]]
+    ones, others = kept[rows], kept[places[rows, columns]]
     pairs = zip(ones.tolist(), others.tolist(), strict=True)
-    return list(dict.fromkeys((min(pair), max(pair)) for pair in pairs))
+    return sorted({(min(pair), max(pair)) for pair in pairs})
 
 
 def _strangers(
     roots: Sequence[int], neighbours: Int[np.ndarray, "m k"]
 ) -> Int[np.ndarray, "m k"]:
-    """Of every row's neighbours the first of each family but its own; −1 elsewhere."""
-    strangers = np.full_like(neighbours, -1)
-    for row, near in enumerate(neighbours.tolist()):
-        seen = {roots[row]}
-        for column, place in enumerate(near):
-            if place >= 0 and roots[place] not in seen:
-                seen.add(roots[place])
-                strangers[row, column] = place
-    return strangers
+    """Every row's neighbours that are not of its own family; −1 elsewhere."""
+    families = np.asarray(roots)
+    other = (neighbours >= 0) & (families[neighbours] != families[:, None])
+    return np.where(other, neighbours, -1)

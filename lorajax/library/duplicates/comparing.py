@@ -33,13 +33,14 @@ class Comparison:
     Attributes:
       cosine: of the whole updates.
       ratio: ‖B‖ / ‖A‖.
-      growth: how far B's share of A is from 1, by what is left of B beside A: small
-        for a copy with rounding or noise, not for an update that was trained on.
+      growth: how far B's share of A is from 1, by what is left of B beside A, or the
+        other way round if that is less: small for a copy with rounding or noise, not
+        for an update that was trained on.
       spread: how unequally modules changed, the 90th of 100 by the 10th; rounding and
         noise change all alike.
       a_in_b: Σ |⟨A, A⟩ₘ − ⟨A, B⟩ₘ| / ‖A‖² over modules m: 0 where A is a part of B, as
         B's leading singular triples and its modules are; `b_in_a` the other way round.
-      modules: whether both change the same modules.
+      modules: whether both change the same modules, those of no weight aside.
       rank: −1 where A has the lower rank, 1 the higher, 0 the same in every module,
         None where it is higher here and lower there.
       rest: what else the files hold that differs or cannot be compared; "" is nothing.
@@ -95,7 +96,7 @@ def compare_adapters(a: Adapter, b: Adapter) -> Comparison:
     shared = [module for module in aa if module in bb]
     with np.errstate(all="ignore"):
         ab = {m: inner(a.updates[m], b.updates[m]) for m in shared}
-    dot, left, right = sum(ab.values()), sum(aa.values()), sum(bb.values())
+    dot, left, right = (sum(each.values(), 0.0) for each in (ab, aa, bb))
     cosine = dot / math.sqrt(left * right)
     # Products beyond float32 tell nothing of two updates.
     cosine = min(max(cosine, -1.0), 1.0) if math.isfinite(cosine) else 0.0
@@ -104,11 +105,15 @@ def compare_adapters(a: Adapter, b: Adapter) -> Comparison:
     return Comparison(
         cosine=cosine,
         ratio=ratio,
-        growth=abs(share - 1) / (residual * ratio),
+        growth=min(
+            abs(share - 1) / (residual * ratio),
+            abs(dot / right - 1) * ratio / residual,
+        ),
         spread=_spread([(aa[m], ab[m], bb[m]) for m in shared], share),
         a_in_b=sum(abs(square - ab.get(m, 0.0)) for m, square in aa.items()) / left,
         b_in_a=sum(abs(square - ab.get(m, 0.0)) for m, square in bb.items()) / right,
-        modules=aa.keys() == bb.keys(),
+        modules=_alone(aa, bb) <= _UNSEEN**2 * left
+        and _alone(bb, aa) <= _UNSEEN**2 * right,
         rank=_rank(a, b, shared),
         rest=_rest(a, b),
     )
@@ -121,6 +126,14 @@ def estimate_by_fingerprint(found: FingerprintComparison) -> Comparison:
         *(cosine, found.ratio, 0.0, 1.0, math.inf, math.inf, True, None),
         confirmed=False,
     )
+
+
+def _alone(own: Mapping[str, float], others: Mapping[str, float]) -> float:
+    """The squared length that lies in modules which the other leaves alone.
+
+    A cast may bring numbers to zero, so that a module too small to matter is gone.
+    """
+    return sum((own[module] for module in own if module not in others), 0.0)
 
 
 def _squares(adapter: Adapter) -> dict[str, float]:
@@ -139,7 +152,7 @@ def estimate_by_sketch(a: Facts, b: Facts, cosine: float) -> Comparison:
 
 
 def _ranks(facts: Facts) -> tuple[float, float, float]:
-    return facts.rank_min, facts.rank_median, facts.rank_max
+    return float(facts.rank_min), facts.rank_median, float(facts.rank_max)
 
 
 def _spread(products: list[tuple[float, float, float]], share: float) -> float:

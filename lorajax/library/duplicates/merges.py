@@ -135,4 +135,4 @@ def _exact(merge: Merge, gram: Float[np.ndarray, "p p"]) -> Merge | None:
 
 def _inner(a: Adapter, b: Adapter) -> float:
     shared: Sequence[str] = [m for m in a.updates if m in b.updates]
-    return sum(inner(a.updates[m], b.updates[m]) for m in shared)
+    return sum((inner(a.updates[m], b.updates[m]) for m in shared), 0.0)
