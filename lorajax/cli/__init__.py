@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from lorajax import __version__
-from lorajax.cli import collection, converting, demo, report, searching, training, zoo
+from lorajax.cli import (
+    collection,
+    converting,
+    demo,
+    duplicates,
+    report,
+    searching,
+    training,
+    zoo,
+)
 
 app = typer.Typer(
     help="Know any LoRA by its weights: search, compare and embed collections.",
@@ -24,6 +33,7 @@ app.command()(collection.inspect)
 app.command()(collection.index)
 app.command()(searching.search)
 app.command()(collection.embed)
+app.command()(duplicates.duplicates)
 app.command()(converting.convert)
 app.add_typer(zoo.app, name="zoo")
 

@@ -15,8 +15,8 @@ from lorajax.errors import LibraryError
 from lorajax.export.bundle import load_bundle
 from lorajax.library import Library
 from lorajax.projection.base_space import base_space_vector
-from lorajax.service.exporting import export
 from lorajax.service.explaining import Explanation, explain
+from lorajax.service.exporting import export
 from lorajax.service.library import NO_BUNDLE, index_folders
 from lorajax.service.search_documents import results_document
 from lorajax.service.searching import Query, search

@@ -1,0 +1,225 @@
+"""Duplicates for front ends: the ladder, its document, and a plan to look through.
+
+Nothing is deleted or moved by any of it. A plan is a list that a person reviews and
+another program may carry out.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from lorajax.errors import LorajaxError
+from lorajax.library import Library
+from lorajax.library.duplicates import (
+    LEVELS,
+    Action,
+    Group,
+    Kind,
+    Ladder,
+    Member,
+    Relation,
+)
+from lorajax.library.duplicates import find_duplicates as climb
+from lorajax.service.library import library_path
+from lorajax.service.progress import OnProgress, Progress
+
+__all__ = [
+    "Action",
+    "Group",
+    "Kind",
+    "Ladder",
+    "Member",
+    "Relation",
+    "chosen_kinds",
+    "find_duplicates",
+    "ladder_document",
+    "write_plan",
+]
+PLAN_COLUMNS = (
+    "group",
+    "level",
+    "kind",
+    "confirmed",
+    "action",
+    "path",
+    "size",
+    "freed",
+    "name",
+    "content_key",
+    "links",
+    "evidence",
+    "rule",
+)
+_PLAN_ENDINGS = (".csv", ".jsonl")
+
+
+def chosen_kinds(words: Collection[str]) -> frozenset[Kind]:
+    """The kinds that levels and names of kinds mean; none means all.
+
+    Raises:
+      LorajaxError: for another word.
+    """
+    numbers = {str(level) for level in LEVELS.values()}
+    for word in words:
+        if word not in numbers and word not in set(Kind):
+            raise LorajaxError(
+                f"expected a level 1 to 5 or one of {', '.join(Kind)}, found {word!r}"
+            )
+    if not words:
+        return frozenset(Kind)
+    return frozenset(k for k in Kind if k.value in words or str(LEVELS[k]) in words)
+
+
+def find_duplicates(
+    path: Path | None = None,
+    kinds: Collection[Kind] = frozenset(Kind),
+    on_progress: OnProgress = lambda progress: None,
+) -> Ladder:
+    """The ladder of a library, as deep as these kinds ask for.
+
+    Levels 1 and 2 are told by hashes and come at once; from level 3 on the files of
+    candidates are read.
+    """
+    with Library.open(path, create=False) as library:
+        ladder = climb(
+            library,
+            max(LEVELS[kind] for kind in kinds),
+            lambda stage, done, total: on_progress(Progress(stage, done, total)),
+        )
+    return replace(ladder, groups=tuple(g for g in ladder.groups if g.kind in kinds))
+
+
+def ladder_document(ladder: Ladder, library: Path | None) -> dict[str, Any]:
+    """`groups[{group, level, kind, confirmed, rule, members[…]}]`, `relations[…]`."""
+    return {
+        "library": str(library_path(library)),
+        "searched": ladder.searched,
+        "redundant_bytes": ladder.redundant_bytes,
+        "groups": [
+            {
+                "group": number,
+                "level": group.level,
+                "kind": group.kind.value,
+                "confirmed": group.confirmed,
+                "base_model": group.base_model,
+                "rule": group.rule,
+                "members": [_member(m) for m in group.members],
+            }
+            for number, group in enumerate(ladder.groups, 1)
+        ],
+        "relations": [
+            {
+                "kind": relation.kind,
+                "by": relation.by,
+                "base_model": relation.base_model,
+                "evidence": relation.evidence,
+                "members": [_member(m) for m in relation.members],
+            }
+            for relation in ladder.relations
+        ],
+        "changed": list(ladder.changed),
+        "unread": [{"path": p, "reason": reason} for p, reason in ladder.unread],
+    }
+
+
+def _member(member: Member) -> dict[str, Any]:
+    return {
+        **asdict(member),
+        "action": member.action.value,
+        "links": list(member.links),
+        "numbers": dict(member.numbers),
+    }
+
+
+def write_plan(ladder: Ladder, out: Path, force: bool = False) -> int:
+    """Writes every file of every group with what might be done with it.
+
+    `freed` is counted once for a file that several groups call redundant.
+
+    Args:
+      out: ends in `.csv` or `.jsonl`.
+
+    Returns:
+      How many rows were written.
+
+    Raises:
+      LorajaxError: for another ending, a file that is there already without `force`,
+        and a place that cannot be written.
+    """
+    check_plan(out, force)
+    rows = list(_rows(ladder))
+    text = _csv(rows) if out.suffix == ".csv" else _lines(rows)
+    beside = out.with_name(f"{out.name}.{os.getpid()}.unfinished")
+    try:
+        # Names of files need not be text; such bytes are written as they are.
+        beside.write_bytes(text.encode("utf-8", "surrogateescape"))
+        os.replace(beside, out)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise LorajaxError(
+            f"{out}: expected a place to write the plan to, found: {error.strerror}",
+            "name another place, or make its folder first",
+        ) from error
+    return len(rows)
+
+
+def check_plan(out: Path, force: bool = False) -> None:
+    """Says what is wrong with a place for a plan before hours of work are."""
+    if out.suffix not in _PLAN_ENDINGS:
+        raise LorajaxError(
+            f"{out}: expected a name that ends in {' or '.join(_PLAN_ENDINGS)}, found "
+            f"{out.suffix or 'no ending'}"
+        )
+    if os.path.lexists(out) and not force:
+        raise LorajaxError(
+            f"{out}: expected a new file, found one of this name",
+            "name another place, or replace it with --force",
+        )
+    if not out.absolute().parent.is_dir():
+        raise LorajaxError(
+            f"{out.parent}: expected a folder to write to, found none",
+            "make the folder first",
+        )
+
+
+def _rows(ladder: Ladder) -> Iterator[dict[str, Any]]:
+    freed: set[str] = set()
+    for number, group in enumerate(ladder.groups, 1):
+        for member in group.members:
+            frees = member.action is Action.REDUNDANT and member.path not in freed
+            if frees:
+                freed.add(member.path)
+            values = (
+                *(number, group.level, group.kind.value, group.confirmed),
+                *(member.action.value, member.path, member.size),
+                *(member.size if frees else 0, member.name, member.key),
+                *(list(member.links), member.evidence, group.rule),
+            )
+            yield dict(zip(PLAN_COLUMNS, values, strict=True))
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    """With a mark of its encoding, which spreadsheets need."""
+    out = StringIO()
+    writer = csv.writer(out)
+    writer.writerow(PLAN_COLUMNS)
+    for row in rows:
+        told = {**row, "links": " | ".join(row["links"])}
+        writer.writerow(_inert(value) for value in told.values())
+    return "\ufeff" + out.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """A stranger's name that a spreadsheet would compute is made text."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return value
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
