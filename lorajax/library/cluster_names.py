@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_WORDS = 3
-# A word that names a cluster holds for at least this share of it, and would be this
-# unlikely to stand out in any cluster by chance.
+# A word that names a cluster holds for at least this share of it, and one word of the
+# cluster would be this unlikely to stand out by chance.
 MIN_SHARE, CHANCE = 0.5, 0.01
 
 
@@ -30,8 +30,8 @@ def naming_words(
     """The words that stand out in each cluster, the least likely by chance first.
 
     The chance is that of drawing as many LoRAs with the word, or more, when the cluster
-    is drawn at random (hypergeometric), times the number of pairs of a word and a
-    cluster that are looked at (Bonferroni).
+    is drawn at random (hypergeometric), times the number of words that are looked at
+    in the cluster (Bonferroni): of clusters without meaning, one in a hundred is named.
 
     Args:
       words: of each LoRA; those without any say nothing and are not counted.
@@ -47,11 +47,8 @@ def naming_words(
         number: Counter(word for own in group for word in own)
         for number, group in members.items()
     }
-    looked_at = max(sum(map(len, counts.values())), 1)
     return {
-        number: _telling(
-            counts[number], len(members[number]), everywhere, len(said), looked_at
-        )
+        number: _telling(counts[number], len(members[number]), everywhere, len(said))
         for number in members
     }
 
@@ -62,13 +59,13 @@ def cluster_name(words: Sequence[NamingWord]) -> str:
 
 
 def _telling(
-    inside: Counter[str], size: int, everywhere: Counter[str], total: int, tests: int
+    inside: Counter[str], size: int, everywhere: Counter[str], total: int
 ) -> tuple[NamingWord, ...]:
     found: list[tuple[float, float, str]] = []
     for word, count in inside.items():
         if count < 2 or count < MIN_SHARE * size:
             continue
-        chance = _log_tail(count, size, everywhere[word], total) + math.log(tests)
+        chance = _log_tail(count, size, everywhere[word], total) + math.log(len(inside))
         if chance <= math.log(CHANCE):
             found.append((chance, -count, word))
     others = max(total - size, 1)
