@@ -9,7 +9,8 @@ Prints one JSON document; about a minute for 1,560 LoRAs.
 Clusters: ARI and NMI count every LoRA without a cluster as one of its own; k-means gets
 the true number of styles. A word of a name is right where the style that is commonest
 in the cluster was made with it (only with `zoo.json`). Guesses: a quarter of the styles
-is unknown to the judge, two LoRAs of each other style are asked about; `--repeats` draws.
+is unknown to the judge, two LoRAs of each other style are asked about, in
+`--repeats` draws.
 """
 
 import argparse
