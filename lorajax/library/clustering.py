@@ -21,7 +21,8 @@ from jaxtyping import Float, Int
 MIN_SIZE = 3
 DIMENSIONS = 32
 NEIGHBOURS = 32
-_BLOCK = 1024
+# Cosines that are held at once; with their order, 16 bytes each.
+_BLOCK = 2**24
 # The largest distance of two unit vectors: joins what no neighbour joins.
 _FARTHEST = 2.0
 
@@ -80,8 +81,9 @@ def neighbour_graph(points: Float[np.ndarray, "n d"], k: int) -> Any:
     n, k = len(points), min(k, len(points) - 1)
     nearest = np.empty((n, k), np.int32)
     distances = np.empty((n, k))
-    for start in range(0, n, _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, n))
+    step = max(1, _BLOCK // n)
+    for start in range(0, n, step):
+        rows = np.arange(start, min(start + step, n))
         cosine = points[rows] @ points.T  # [block, n]
         cosine[np.arange(len(rows)), rows] = -np.inf
         found = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
