@@ -10,6 +10,7 @@ from lorajax.cli import (
     converting,
     demo,
     duplicates,
+    labels,
     report,
     searching,
     training,
@@ -35,6 +36,10 @@ app.command()(searching.search)
 app.command()(collection.embed)
 app.command()(duplicates.duplicates)
 app.command()(converting.convert)
+app.command()(labels.label)
+app.command()(labels.clusters)
+app.command()(labels.classify)
+app.add_typer(labels.app, name="labels")
 app.add_typer(zoo.app, name="zoo")
 
 

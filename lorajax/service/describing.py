@@ -13,6 +13,7 @@ from lorajax.formats.safetensors_file import open_tensor_file
 from lorajax.formats.sidecars import Said
 from lorajax.library.entry import EMBEDDABLE_TIERS, Facts, Told
 from lorajax.library.indexing import Description
+from lorajax.library.vocabulary import variant_of
 from lorajax.projection.whole_sketch import whole_sketch
 
 MAX_TAGS = 64
@@ -73,7 +74,7 @@ def told(about: About) -> Told:
     return Told(
         title=_first([said for said in titles if said.source != "file name"]),
         author=_first(about.author),
-        base_model=_first(about.base_model),
+        base_model=_declared(about.base_model),
         description=_first(about.description),
         usage=_first(about.usage),
         trigger_words=tuple(
@@ -85,6 +86,11 @@ def told(about: About) -> Told:
         epoch=_count(training.get("ss_epoch", "")),
         step=_count(training.get("ss_steps", "")),
     )
+
+
+def _declared(said: Sequence[Said]) -> str:
+    """The first who names a variant, such as Pony; trainers name structures."""
+    return _first([word for word in said if variant_of(word.value)] or said)
 
 
 def _first(said: Sequence[Said]) -> str:

@@ -29,6 +29,7 @@ from lorajax.library import (
     space_of,
     vector_of,
 )
+from lorajax.library.derived_labels import derive_labels
 from lorajax.library.entry import placed
 from lorajax.library.location import library_file
 from lorajax.library.searching.space import forget_spaces, open_space
@@ -225,6 +226,7 @@ def index_folders(
             roots=[folder for folder in folders if folder.is_dir()],
             again=refit,
         )
+        derive_labels(library)
         library.set_meta(BUNDLE, str(placed(bundle)) if bundle else "")
         passed_over = [Refusal(str(r.path), r.message, r.hint) for r in found.refused]
         for refusal in passed_over:

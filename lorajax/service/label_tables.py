@@ -1,0 +1,237 @@
+"""The collection and its labels as tables: CSV, JSON Lines, Parquet; a LoRA a row."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lorajax.errors import LibraryError, LorajaxError
+from lorajax.formats.text import clean
+from lorajax.library import Library
+from lorajax.library.clusters import kept_clusters
+from lorajax.library.derived_labels import derive_labels
+from lorajax.library.labels import change_each, check_value, effective, read_labels
+from lorajax.library.store import TABLE_COLUMNS
+
+LABEL = "label:"
+Row = dict[str, Any]
+_MAX_TABLE = 2**28
+_NAMES = ("key", "path", "name", "lora_id")
+_COMPUTED = ("missing", "paths", "cluster", "cluster_name", "space", "vector")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What came in: labels, LoRAs that got them, and rows that name no LoRA here."""
+
+    labels: int
+    loras: int
+    unknown: tuple[str, ...] = ()
+
+
+def collection_rows(
+    path: Path | None = None, vectors: bool = False
+) -> tuple[list[Row], list[str]]:
+    """The collection as rows: facts, labels, cluster, paths; and the label fields.
+
+    Label fields are called `label:<field>` and hold what counts, parted by `; `.
+    """
+    with Library.open(path, create=False) as library:
+        derive_labels(library)
+        columns = library.columns()
+        lists = {key: i for i, key in enumerate(columns["key"])}
+        rows: list[Row] = [
+            {name: columns[name][i] for name in (*TABLE_COLUMNS, "missing")}
+            for i in range(len(lists))
+        ]
+        for row in rows:
+            row["paths"] = []
+            row["cluster"], row["cluster_name"] = None, None
+        for key, place in library.query("SELECT key, path FROM paths ORDER BY path"):
+            rows[lists[key]]["paths"].append(place)
+        fields: set[str] = set()
+        for (key, field), held in effective(read_labels(library)).items():
+            rows[lists[key]][f"{LABEL}{field}"] = [label.value for label in held]
+            fields.add(f"{LABEL}{field}")
+        for base in sorted(set(columns["base_model"])):
+            kept = kept_clusters(library, base)
+            for one in kept.clusters if kept else ():
+                for key in one.members:
+                    row = rows[lists[key]]
+                    row["cluster"], row["cluster_name"] = one.number, one.name or None
+        if vectors:
+            _add_vectors(library, rows, lists)
+    rows.sort(key=lambda row: (row["name"], row["key"]))
+    return rows, sorted(fields)
+
+
+def export_collection(
+    out: Path, path: Path | None = None, vectors: bool = False
+) -> int:
+    """Writes the collection as `.csv`, `.jsonl` or `.parquet`; returns how many rows.
+
+    Args:
+      vectors: adds `space` and `vector` columns; not to a CSV.
+
+    Raises:
+      LorajaxError: for another ending or an unwritable place.
+    """
+    if out.suffix not in _WRITERS:
+        raise LorajaxError(
+            f"{out}: expected an ending of {', '.join(_WRITERS)}, "
+            f"found {out.suffix or 'none'}"
+        )
+    if vectors and out.suffix == ".csv":
+        raise LorajaxError(
+            f"{out}: expected .parquet or .jsonl for vectors, found .csv",
+            "or write vectors alone with: lorajax embed PATH --out X.csv",
+        )
+    rows, fields = collection_rows(path, vectors)
+    names = [*TABLE_COLUMNS, "missing", "paths", "cluster", "cluster_name", *fields]
+    names += ["space", "vector"] if vectors else []
+    part = out.with_name(f"{out.name}.part")
+    try:
+        _WRITERS[out.suffix](part, names, rows)
+        part.replace(out)
+    except OSError as error:
+        raise LorajaxError(f"{out}: cannot be written: {error.strerror}") from error
+    return len(rows)
+
+
+def import_table(table: Path, path: Path | None = None) -> Imported:
+    """Takes labels from a CSV or JSON Lines file, as a person's words.
+
+    Its LoRAs stand in `key`, `path`, `name` or `lora_id`. Every column `label:<field>`
+    is a field, and where there is none every other column whose name can be one.
+    Several values are parted by `; `. Empty cells say nothing, and neither do values
+    that hold already. One undo takes back all.
+
+    Raises:
+      LibraryError: for a file that is neither, or names no LoRA.
+    """
+    says: dict[str, list[tuple[str, str]]] = {}
+    unknown: list[str] = []
+    with Library.open(path, create=False) as library:
+        held = effective(read_labels(library))
+        for row in _read_table(table):
+            key = _named(library, row)
+            if key is None:
+                unknown.append(clean(str(next(iter(row.values()), "")), 120))
+                continue
+            for field, values in _said(row).items():
+                if set(values) != {one.value for one in held.get((key, field), ())}:
+                    says.setdefault(key, []).extend((field, one) for one in values)
+        change_each(library, says)
+    return Imported(sum(map(len, says.values())), len(says), tuple(unknown))
+
+
+def _add_vectors(library: Library, rows: list[Row], places: dict[str, int]) -> None:
+    for base in sorted({row["base_model"] for row in rows}):
+        space = library.current_space(base)
+        if space not in library.spaces():
+            continue
+        for key, vector in zip(*library.vectors(str(space)), strict=True):
+            rows[places[key]]["space"] = space
+            rows[places[key]]["vector"] = vector
+
+
+def _read_table(table: Path) -> Iterator[Row]:
+    hint = "one LoRA a row, with a column name, path, key or lora_id"
+    try:
+        if table.stat().st_size > _MAX_TABLE:
+            raise LibraryError(f"{table}: expected at most {_MAX_TABLE:,} bytes", hint)
+        lines = table.read_text(encoding="utf-8-sig").split("\n")
+        if table.suffix == ".csv":
+            yield from csv.DictReader(lines, strict=True)
+        elif table.suffix == ".jsonl":
+            for line in filter(str.strip, lines):
+                document = json.loads(line)
+                if not isinstance(document, dict):
+                    raise ValueError("a line is no object")
+                yield document
+        else:
+            raise LibraryError(
+                f"{table}: expected .csv or .jsonl, found {table.suffix or 'none'}"
+            )
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
+        raise LibraryError(
+            f"{table}: expected a table of labels ({clean(str(error), 80)})", hint
+        ) from error
+
+
+def _named(library: Library, row: Row) -> str | None:
+    """The LoRA that a row is about, None where the library has none by its names."""
+    words = [str(row[column]) for column in _NAMES if row.get(column)]
+    if not words:
+        raise LibraryError(
+            f"expected a column {', '.join(_NAMES[:-1])} or {_NAMES[-1]}, found "
+            f"{clean(', '.join(map(str, islice(row, 8))), 120)}"
+        )
+    for statement in (
+        "SELECT key FROM loras WHERE key = ?",
+        "SELECT key FROM paths WHERE path = ?",
+        "SELECT key FROM loras WHERE name = ?",
+    ):
+        for word in words:
+            found = library.query(statement, word)
+            if len(found) == 1:
+                return found[0][0]
+    return None
+
+
+def _said(row: Row) -> dict[str, list[str]]:
+    """The fields of a row and their values, without empty cells."""
+    named = {str(name): value for name, value in row.items() if name is not None}
+    chosen = {
+        name.removeprefix(LABEL): value
+        for name, value in named.items()
+        if name.startswith(LABEL)
+    }
+    if not chosen:
+        passed_over = {*_NAMES, *TABLE_COLUMNS, *_COMPUTED}
+        chosen = {n: v for n, v in named.items() if n not in passed_over}
+    found: dict[str, list[str]] = {}
+    for field, value in chosen.items():
+        values = value if isinstance(value, list) else str(value or "").split("; ")
+        if said := [one for one in (check_value(field, str(v)) for v in values) if one]:
+            found[field] = said
+    return found
+
+
+def _write_csv(out: Path, names: list[str], rows: list[Row]) -> None:
+    with out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for row in rows:
+            cells = (row.get(name) for name in names)
+            writer.writerow(
+                "; ".join(cell) if isinstance(cell, list) else cell for cell in cells
+            )
+
+
+def _write_jsonl(out: Path, names: list[str], rows: list[Row]) -> None:
+    with out.open("w", encoding="utf-8") as file:
+        for row in rows:
+            found = {name: row.get(name) for name in names}
+            text = json.dumps(found, ensure_ascii=False, default=np.ndarray.tolist)
+            file.write(f"{text}\n")
+
+
+def _write_parquet(out: Path, names: list[str], rows: list[Row]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    pq.write_table(pa.table(columns), out)
+
+
+_WRITERS: dict[str, Callable[[Path, list[str], list[Row]], None]] = {
+    ".csv": _write_csv,
+    ".jsonl": _write_jsonl,
+    ".parquet": _write_parquet,
+}
