@@ -58,3 +58,12 @@ def count(number: int, noun: str) -> str:
 def rank(low: int, high: int) -> str:
     """The rank of a LoRA, a span where its modules differ."""
     return str(high) if low == high else f"{low}–{high}"
+
+
+def norm(size: float, tier: str, form: str = ".4g") -> str:
+    """The norm of an update; what an operator changes is known with its base alone.
+
+    >>> norm(1.5, "exact"), norm(0.0, "operator")
+    ('1.5', '–')
+    """
+    return "–" if tier == "operator" else f"{size:{form}}"
