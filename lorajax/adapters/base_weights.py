@@ -84,24 +84,7 @@ def with_base(adapter: Adapter, base: TensorFile) -> Adapter:
       AdapterError: where a weight is missing, of another shape than the module, or
         holds numbers that are none.
     """
-    changes: dict[str, Callable[[], Whole]] = {}
-
-    @lru_cache(maxsize=1)
-    def change(layer: str) -> Whole:
-        # What overflows is found where the numbers are checked.
-        with np.errstate(all="ignore"):
-            whole = changes[layer]()
-        whole.setflags(write=False)  # several updates look at it
-        return whole
-
-    based: dict[str, BasedUpdate] = {}
-    for module in _in_order(adapter, {*adapter.operators, *adapter.magnitudes}):
-        parts = _parts(adapter, module)
-        layer = next(iter(parts))
-        if layer not in changes:
-            changes[layer] = _change(adapter, parts, base)
-        shape = _matrix_shape(adapter, module)
-        based[module] = BasedUpdate(partial(change, layer), parts[module], shape)
+    based = _based(adapter, base)
     if not based:
         return adapter
     updates: dict[str, Update] = {**adapter.updates, **based}
@@ -125,6 +108,29 @@ def with_base(adapter: Adapter, base: TensorFile) -> Adapter:
         magnitudes={},
         operators={},
     )
+
+
+def _based(adapter: Adapter, base: TensorFile) -> dict[str, BasedUpdate]:
+    """The updates of all modules that only a base weight tells, none computed yet."""
+    changes: dict[str, Callable[[], Whole]] = {}
+
+    @lru_cache(maxsize=1)
+    def change(layer: str) -> Whole:
+        # What overflows is found where the numbers are checked.
+        with np.errstate(all="ignore"):
+            whole = changes[layer]()
+        whole.setflags(write=False)  # several updates look at it
+        return whole
+
+    based: dict[str, BasedUpdate] = {}
+    for module in _in_order(adapter, {*adapter.operators, *adapter.magnitudes}):
+        parts = _parts(adapter, module)
+        layer = next(iter(parts))
+        if layer not in changes:
+            changes[layer] = _change(adapter, parts, base)
+        shape = _matrix_shape(adapter, module)
+        based[module] = BasedUpdate(partial(change, layer), parts[module], shape)
+    return based
 
 
 def _parts(adapter: Adapter, module: str) -> Parts:
