@@ -24,6 +24,7 @@ from lorajax.adapters.single import plan_single
 from lorajax.adapters.superlora_file import plan_joint
 from lorajax.errors import AdapterError, LorajaxError
 from lorajax.formats.dtypes import DTYPES, FLOATS, count_not_finite, to_float32
+from lorajax.formats.peft_config import METADATA_ENTRY
 from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
 from lorajax.formats.scan import lora_name
 from lorajax.formats.text import listed, shown
@@ -240,9 +241,13 @@ def _kept(array: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 def _missing_alpha(file: TensorFile, naming: Naming) -> list[str]:
     """PEFT keeps alpha beside the weights: without it only directions are sure."""
     alphas = any("alpha" in roles for roles in naming.modules.values())
-    if naming.format != "peft" or file.peft_config or alphas:
+    if file.peft_config or alphas:
         return []
-    return ["adapter_config.json is missing: alpha is unknown, scale 1 is assumed"]
+    assumed = "alpha is unknown, scale 1 is assumed"
+    if file.peft_config is None and METADATA_ENTRY in file.metadata:
+        return [f"{METADATA_ENTRY} holds no configuration: {assumed}"]
+    missing = naming.format == "peft"
+    return [f"adapter_config.json is missing: {assumed}"] if missing else []
 
 
 def _dtypes(file: TensorFile, keys: Collection[str]) -> str:

@@ -3,13 +3,15 @@
 DoRA, OFT, BOFT and (IA)³ change a weight by an amount that depends on it. The base is
 a safetensors file in the layout of the module table (diffusers): each weight under its
 module's canonical name, with or without the component in front. What works on a fused
-weight as a whole gets it put together from its parts. A weight is read when its update
-is computed and forgotten again, so that memory stays that of one module.
+weight as a whole gets it put together from its parts, and changes it once for all of
+them. A weight is read when its update is computed, and the change of the latest alone
+is kept: memory stays that of one layer of the trainer's.
 """
 
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from math import prod
 
 import numpy as np
@@ -39,16 +41,16 @@ Parts = Mapping[str, Rows]
 
 @dataclass(frozen=True, eq=False)
 class BasedUpdate:
-    """An update that is computed from a base weight whenever it is asked for.
+    """An update that is computed from a base weight when it is asked for.
 
     Attributes:
-      weight: reads the base weight W, of a fused module all of it.
-      change: W → ΔW of the module's own rows.
+      change: computes ΔW, of a fused module all of it.
+      own: the module's own rows of that; empty for all.
       shape: `(out, in)` of ΔW as a matrix.
     """
 
-    weight: Callable[[], Whole]
-    change: Callable[[Whole], Weight]
+    change: Callable[[], Whole]
+    own: Rows
     shape: tuple[int, int]
 
     def matmul(self, x: Float[np.ndarray, "in_ k"]) -> Float[np.ndarray, "out k"]:
@@ -67,9 +69,7 @@ class BasedUpdate:
         return None
 
     def dense(self) -> Float[np.ndarray, "out in_"]:
-        # What overflows is found where the numbers are checked.
-        with np.errstate(all="ignore"):
-            return self.change(self.weight()).reshape(self.shape)
+        return take(self.change(), self.own).reshape(self.shape)
 
     def is_zero(self) -> bool:
         return not self.dense().any()
@@ -84,10 +84,7 @@ def with_base(adapter: Adapter, base: TensorFile) -> Adapter:
       AdapterError: where a weight is missing, of another shape than the module, or
         holds numbers that are none.
     """
-    based = {
-        module: _based(adapter, module, base)
-        for module in _in_order(adapter, {*adapter.operators, *adapter.magnitudes})
-    }
+    based = _based(adapter, base)
     if not based:
         return adapter
     updates: dict[str, Update] = {**adapter.updates, **based}
@@ -113,14 +110,27 @@ def with_base(adapter: Adapter, base: TensorFile) -> Adapter:
     )
 
 
-def _based(adapter: Adapter, module: str, base: TensorFile) -> BasedUpdate:
-    parts = _parts(adapter, module)
-    readers = [(_reader(adapter, part, base), rows) for part, rows in parts.items()]
-    return BasedUpdate(
-        weight=lambda: put_back([(read(), rows) for read, rows in readers]),
-        change=_change(adapter, module, parts),
-        shape=_matrix_shape(adapter, module),
-    )
+def _based(adapter: Adapter, base: TensorFile) -> dict[str, BasedUpdate]:
+    """The updates of all modules that only a base weight tells, none computed yet."""
+    changes: dict[str, Callable[[], Whole]] = {}
+
+    @lru_cache(maxsize=1)
+    def change(layer: str) -> Whole:
+        # What overflows is found where the numbers are checked.
+        with np.errstate(all="ignore"):
+            whole = changes[layer]()
+        whole.setflags(write=False)  # several updates look at it
+        return whole
+
+    based: dict[str, BasedUpdate] = {}
+    for module in _in_order(adapter, {*adapter.operators, *adapter.magnitudes}):
+        parts = _parts(adapter, module)
+        layer = next(iter(parts))
+        if layer not in changes:
+            changes[layer] = _change(adapter, parts, base)
+        shape = _matrix_shape(adapter, module)
+        based[module] = BasedUpdate(partial(change, layer), parts[module], shape)
+    return based
 
 
 def _parts(adapter: Adapter, module: str) -> Parts:
@@ -131,18 +141,19 @@ def _parts(adapter: Adapter, module: str) -> Parts:
     return adapter.fused.get(module, {module: ()})
 
 
-def _change(adapter: Adapter, module: str, parts: Parts) -> Callable[[Whole], Weight]:
-    """W → ΔW of one module, W being the weight of all parts."""
-    if module in adapter.operators:
-        operator = adapter.operators[module]
-        return lambda weight: take(operator.delta_weight(weight), parts[module])
-    magnitude = adapter.magnitudes[module]
+def _change(adapter: Adapter, parts: Parts, base: TensorFile) -> Callable[[], Whole]:
+    """Computes ΔW of all parts together; their weights are looked for right away."""
+    readers = [(_reader(adapter, part, base), rows) for part, rows in parts.items()]
+    module = next(iter(parts))
 
-    def change(weight: Whole) -> Weight:
+    def change() -> Whole:
+        weight = put_back([(read(), rows) for read, rows in readers])
+        if module in adapter.operators:
+            return adapter.operators[module].delta_weight(weight)
         direction = put_back(
-            [(_direction(adapter, p), rows) for p, rows in parts.items()]
+            [(_direction(adapter, part), rows) for part, rows in parts.items()]
         )
-        return take(decomposed(weight, direction, magnitude), parts[module])
+        return decomposed(weight, direction, adapter.magnitudes[module])
 
     return change
 

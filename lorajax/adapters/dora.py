@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from lorajax.adapters.algebra import row_blocks
 from lorajax.errors import AdapterError
 
 Axis = Literal["out", "in"]
@@ -72,14 +73,23 @@ def decomposed(
     direction: Float[np.ndarray, "out d"],
     magnitude: Magnitude,
 ) -> Float[np.ndarray, "out in_ *kernel"]:
-    """ΔW = m · (W + V) / ‖W + V‖ − W."""
-    total = weight.astype(np.float64) + direction.reshape(weight.shape)
+    """ΔW = m · (W + V) / ‖W + V‖ − W, in double precision a bounded part at a time."""
+    direction = direction.reshape(weight.shape)
     own = 0 if magnitude.axis == "out" else 1
     others = tuple(i for i in range(weight.ndim) if i != own)
+    parts = [slice(*part) for part in row_blocks((len(weight), prod(weight.shape[1:])))]
+
+    def total(part: slice) -> Float[np.ndarray, "rows in_ *kernel"]:
+        return weight[part].astype(np.float64) + direction[part]
+
+    squares = [np.sum(total(p) ** 2, axis=others, keepdims=True) for p in parts]
+    norms = np.sqrt(np.concatenate(squares) if own == 0 else sum(squares))
     ends = [1] * (weight.ndim - 1 - own)
-    norms = np.sqrt(np.sum(np.square(total), axis=others, keepdims=True))
     # A row without any weight has no direction, and stays without.
     share = magnitude.values.astype(np.float64).reshape(-1, *ends) / np.maximum(
         norms, np.finfo(np.float32).tiny
     )
-    return (share * total - weight).astype(np.float32)
+    change = np.empty(weight.shape, np.float32)
+    for part in parts:
+        change[part] = share[part if own == 0 else ...] * total(part) - weight[part]
+    return change

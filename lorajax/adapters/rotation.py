@@ -24,6 +24,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from lorajax.adapters.algebra import row_blocks
 from lorajax.adapters.operators import Operator
 from lorajax.errors import AdapterError
 
@@ -55,25 +56,37 @@ class Rotation(Operator):
     def delta_weight(
         self, weight: Float[np.ndarray, "out in_ *kernel"]
     ) -> Float[np.ndarray, "out in_ *kernel"]:
-        matrix = weight.reshape(len(weight), -1).astype(np.float64)
+        matrix = weight.reshape(len(weight), -1)
         self._check(matrix.shape)
-        channels = matrix if self.side == "out" else matrix.T
-        for stage in range(len(self.generators)):
-            channels = self._turned(channels, stage)
-        turned = channels if self.side == "out" else channels.T
-        if self.scales is not None:
-            turned = turned * self.scales[:, None]
-        return (turned - matrix).reshape(weight.shape).astype(np.float32)
+        change = np.empty(matrix.shape, np.float32)
+        on_outputs = self.side == "out"
+        old, new = (matrix, change) if on_outputs else (matrix.T, change.T)
+        rotations = [self._rotations(stage) for stage in range(len(self.generators))]
+        # Double precision of a bounded part at a time: the other side stays apart.
+        channels, others = old.shape
+        for part in (slice(*part) for part in row_blocks((others, channels))):
+            turned = old[:, part].astype(np.float64)
+            for stage, blocks in enumerate(rotations):
+                turned = self._turned(turned, blocks, stage)
+            if self.scales is not None:
+                turned *= self.scales[:, None] if on_outputs else self.scales[part]
+            new[:, part] = turned - old[:, part]
+        return change.reshape(weight.shape)
 
     def is_identity(self) -> bool:
         scaled = self.scales is not None and bool(np.any(self.scales != 1))
         return not scaled and not self.generators.any()
 
-    def _turned(
-        self, channels: Float[np.ndarray, "d k"], stage: int
-    ) -> Float[np.ndarray, "d k"]:
+    def _rotations(self, stage: int) -> Float[np.ndarray, "n b b"]:
         q = self.generators[stage].astype(np.float64)
-        blocks = polynomial(q, self.series) if self.series else cayley(q)
+        return polynomial(q, self.series) if self.series else cayley(q)
+
+    def _turned(
+        self,
+        channels: Float[np.ndarray, "d k"],
+        blocks: Float[np.ndarray, "n b b"],
+        stage: int,
+    ) -> Float[np.ndarray, "d k"]:
         order = slice(None) if self.orders is None else self.orders[stage]
         turned = np.empty_like(channels)
         # One block that stands for all is broadcast over them.

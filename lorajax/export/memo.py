@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 import lorajax
 from lorajax.adapters.adapter import Adapter, read_adapter
-from lorajax.formats.sidecar import CONFIG_NAME
+from lorajax.formats.peft_config import CONFIG_NAME
 from lorajax.library.entry import FileStamp, stamp
 from lorajax.library.spaces import base_space
 from lorajax.projection.base_space import base_space_vector

@@ -21,9 +21,9 @@ from lorajax.errors import FormatError
 from lorajax.formats.buffers import take_buffer
 from lorajax.formats.dtypes import DTYPES
 from lorajax.formats.header import MAX_HEADER, TensorInfo, TensorTable, parse_header
+from lorajax.formats.peft_config import read_peft_config
 from lorajax.formats.refusals import READABLE, known_impostor, refuse_suffix
 from lorajax.formats.regular import Stamp, open_regular, stamp_of
-from lorajax.formats.sidecar import read_peft_config
 from lorajax.formats.text import clean, shown
 
 MAX_SIZE = 64 * 2**30

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from lorajax.naming.families import REFUSED
+from lorajax.naming.families import QUANTISED_NAMES, REFUSED
 from lorajax.naming.shapes import OFT_PART, Shape
 
 
@@ -135,7 +135,7 @@ _SIDE = re.compile(
     r"|bundle_emb\..+|<[^<>]+>"
 )
 # Plain weights of the model itself; asked last, because LoRA names end so as well.
-_FULL = re.compile(r"(?:.+\.)?(?:weight|bias|scale|gamma|beta)")
+_FULL = re.compile(rf"(?:.+\.)?(?:weight|bias|scale|gamma|beta|{QUANTISED_NAMES})")
 
 
 @dataclass
@@ -224,6 +224,9 @@ def parse_key(name: str) -> tuple[Key, ...]:
 
     Cached, because all files of one trainer share their names.
     """
+    if not name.isprintable() and not _SIDE.fullmatch(name):
+        # Without a table modules keep their names, which are shown from there on.
+        return ()
     readings = [
         Key("factor", row.dialect, match.expand(row.module), _role(match["role"]))
         for row in ROWS

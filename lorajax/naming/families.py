@@ -51,6 +51,15 @@ UNSUPPORTED = Reason(
     "which is recognised but not supported yet",
     "train or save it as LoRA, LoHa, LoKr or SuperLoRA",
 )
+QUANTISED = Reason(
+    "whose numbers are codes, which only the library that wrote them turns back",
+    "save the LoRA in F16, BF16 or F32",
+)
+# What bitsandbytes, GPTQ and AWQ, HQQ and ComfyUI write beside or in place of a weight.
+QUANTISED_NAMES = (
+    r"weight\.(?:(?:nested_)?(?:absmax|quant_map)|quant_state\.[^.]+)|SCB|weight_format"
+    r"|qweight|qzeros|scales|g_idx|W_q|scale_weight|weight_scale|input_scale|scaled_fp8"
+)
 
 
 class Refused(NamedTuple):
@@ -91,6 +100,13 @@ REFUSED: dict[str, Refused] = {
     "SHiRA (PEFT)": _row(r"shira_\w+", UNSUPPORTED),
     "OFT of PEFT before 0.16": _row("oft_r", UNSUPPORTED),
     "OFT of embeddings (PEFT)": _row("oft_embedding_R", NEEDS_BASE),
+    "quantised factors (bitsandbytes, GPTQ, …)": Refused(
+        re.compile(
+            r".+\.(?:lora_(?:up|down|mid|E|[AB](?:\.[^.]+)?)|hada_\w+|lokr_\w+)"
+            rf"\.(?:{QUANTISED_NAMES})"
+        ),
+        QUANTISED,
+    ),
 }
 
 

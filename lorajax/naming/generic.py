@@ -18,8 +18,8 @@ from collections import Counter
 from collections.abc import Mapping
 from hashlib import blake2s
 
-from lorajax.naming.layers import Shape, flat
-from lorajax.naming.shapes import sides
+from lorajax.naming.layers import flat
+from lorajax.naming.shapes import Shape, sides
 
 _MAIN = re.compile(
     r"(?:lora_unet|lora_prior_unet|lora_transformer|lycoris)_+"

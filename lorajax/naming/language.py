@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 from lorajax.naming.language_families import FAMILIES, Family
 from lorajax.naming.language_sizes import Size
-from lorajax.naming.layers import Shape
-from lorajax.naming.shapes import sides
+from lorajax.naming.shapes import Shape, sides
 from lorajax.naming.table import Module, ModuleTable
 
 _OPEN_ENDED = re.compile(rf"(?:{'|'.join(FAMILIES)})-\d{{1,6}}")

@@ -13,9 +13,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
+from lorajax.naming.shapes import Shape
 from lorajax.naming.table import Module, ModuleTable
 
-Shape = tuple[int, ...]
 # Row spans [start, stop), taken in this order.
 Rows = tuple[tuple[int, int], ...]
 # What trainers write in front of a diffusion transformer's names.

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from lorajax.errors import NamingError
+from lorajax.naming.families import QUANTISED_NAMES
 from lorajax.naming.layers import flat
-
-Shape = tuple[int, ...]
+from lorajax.naming.shapes import Shape
 
 _CHECKPOINTS = (
     (r"(?:model\.)?diffusion_model\.|first_stage_model\.|cond_stage_model\.|"
@@ -20,6 +20,7 @@ _CHECKPOINTS = (
      "a diffusion transformer"),
     (r"model\.layers\.|lm_head|transformer\.h\.|embeddings\.", "a language model"),
     (r"linear1_.*|.*\.linear\.\d+\.weight", "a hypernetwork"),
+    (rf"(?:.+\.)?(?:{QUANTISED_NAMES})$", "a quantised model"),
 )  # fmt: skip
 _EMBEDDINGS = {"emb_params", "clip_l", "clip_g", "t5", "t5xxl", "string_to_param", "*"}
 _EMBEDDING_WIDTHS = {768, 1024, 1280, 2048, 4096}

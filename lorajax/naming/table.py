@@ -32,8 +32,3 @@ class ModuleTable:
     def positions(self) -> dict[str, int]:
         """Canonical name → position."""
         return {module.name: i for i, module in enumerate(self.modules)}
-
-    @cached_property
-    def by_underscored(self) -> dict[str, str]:
-        """`name` with its dots as underscores (kohya) → canonical name."""
-        return {module.name.replace(".", "_"): module.name for module in self.modules}

@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 from lorajax.errors import NamingError
 from lorajax.naming.bases import TABLED, base_of
-from lorajax.naming.layers import Component, Layer, Piece, Shape, flat
+from lorajax.naming.layers import Component, Layer, Piece, flat
+from lorajax.naming.shapes import Shape
 
 TARGETS = ("kohya", "diffusers", "peft")
 # Trainers of kohya's kind use diffusers' own code of these models.

@@ -134,6 +134,16 @@ def test_peft_without_its_configuration_warns(tmp_path: Path):
     assert any("adapter_config.json is missing" in text for text in adapter.warnings)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "null"])
+def test_metadata_that_should_hold_alpha_and_do_not_are_told(tmp_path: Path, text: str):
+    tensors = dotted(factors(), ".lora_B.weight", ".lora_A.weight", "unet.")
+    said = {"ss_base_model_version": "lorajax-zoo-1", "lora_adapter_metadata": text}
+    path = tmp_path / "pytorch_lora_weights.safetensors"
+    save_file(tensors, path, said)
+    (warning,) = read_adapter(path).warnings
+    assert warning.startswith("lora_adapter_metadata holds no configuration: alpha is")
+
+
 def test_rank_and_alpha_may_differ_from_module_to_module(path: Path):
     small, large = factors(2, 1, (LINEAR,)), factors(8, 2, (CONV,))
     tensors = kohya(small, 1.0) | kohya(large, 16.0)

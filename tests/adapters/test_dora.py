@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lorajax.adapters import inspect_file, read_adapter, with_base
-from lorajax.adapters.dora import Magnitude, decomposed, magnitude_axis
+from lorajax.adapters import LowRankUpdate, inspect_file, read_adapter, with_base
+from lorajax.adapters.dora import Axis, Magnitude, decomposed, magnitude_axis
 from lorajax.errors import AdapterError
 from lorajax.formats import open_tensor_file
 from tests.adapters.assertions import assert_behaves
@@ -149,3 +151,21 @@ def test_magnitudes_without_an_update_are_refused(tmp_path: Path):
     )
     with pytest.raises(AdapterError, match=r"one kind of update for .* found none"):
         read_adapter(path)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 2**32), st.sampled_from(["out", "in"]))
+def test_gauge_of_a_direction_does_not_show_beside_its_magnitudes(
+    seed: int, axis: Axis
+):
+    rng = np.random.default_rng(seed)
+    up, down = rng.standard_normal((12, 3)), rng.standard_normal((3, 48))
+    weight = rng.standard_normal((12, 16, 3)).astype("f4")
+    magnitudes = Magnitude(rng.uniform(1, 2, 12 if axis == "out" else 16), axis)
+    first, second = (
+        decomposed(
+            weight, LowRankUpdate(factor * up, down / factor).dense(), magnitudes
+        )
+        for factor in (1.0, -2.0)
+    )
+    np.testing.assert_allclose(first, second, atol=1e-5)

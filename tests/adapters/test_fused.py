@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from lorajax.adapters import inspect_file, read_adapter, with_base
+from lorajax.adapters import algebra, inspect_file, read_adapter, with_base
 from lorajax.adapters.dora import Magnitude
 from lorajax.adapters.rows import cut_magnitude, put_back, take
 from lorajax.adapters.single import plan_single
 from lorajax.errors import AdapterError
-from lorajax.formats import open_tensor_file
+from lorajax.formats import TensorFile, open_tensor_file
 from lorajax.naming import resolve
 from lorajax.service import library as service
 from tests.adapters.test_operators import block_diagonal, rotation, skew
@@ -129,6 +129,31 @@ def test_operators_on_a_fused_module(tmp_path: Path, rng, kind: str):
     assert facts.modules.mapped == facts.modules.total == 3
     assert list(read_adapter(path).operators) == QKV
     assert_parts(tmp_path, path, weight, new)
+
+
+@pytest.mark.parametrize("kind", ["dora", "oft"])
+def test_a_fused_weight_is_changed_once_for_its_parts(
+    tmp_path: Path, rng, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    """And in parts of a bounded size, which do not show."""
+    weight = some(rng, 3 * H, H)
+    if kind == "dora":
+        up, down = some(rng, 3 * H, 2), some(rng, 2, H)
+        m = np.linspace(1, 9, H).astype("f4")[None]
+        tensors = {"lora_up.weight": up, "lora_down.weight": down, "dora_scale": m}
+        total = weight + up.astype("f8") @ down
+        new = m * total / np.linalg.norm(total, axis=0)
+    else:
+        tensors, new = operator(rng, "oft", weight)
+    reads: list[str] = []
+    read = TensorFile.read
+    monkeypatch.setattr(
+        TensorFile, "read", lambda file, name: reads.append(name) or read(file, name)
+    )
+    monkeypatch.setattr(algebra, "_CHUNK", 1000 * H + 1)
+    path = write(tmp_path / "lora.safetensors", tensors)
+    assert_parts(tmp_path, path, weight, new)
+    assert sorted(reads) == sorted(f"{name}.weight" for name in QKV)
 
 
 def test_operators_on_a_fused_module_are_listed(tmp_path: Path, rng):

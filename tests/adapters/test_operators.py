@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lorajax.adapters import (
     Adapter,
@@ -371,3 +373,19 @@ def test_a_base_model_makes_updates_of_operators(tmp_path: Path, case: str):
     assert adapter.norm == pytest.approx(np.linalg.norm(expected), rel=1e-5)
     assert expected.shape == SHAPES[WIDE]
     base_space_vector(adapter)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 2**32), st.sampled_from(["oft_blocks", "boft_blocks"]))
+def test_symmetric_parts_of_a_rotation_do_not_show(seed: int, role: str):
+    """Only blocks − blocksᵀ turns anything: the rest of them is a gauge of OFT."""
+    rng = np.random.default_rng(seed)
+    shape = (4, 4, 4) if role == "oft_blocks" else (2, 4, 4, 4)
+    blocks, free = rng.standard_normal((2, *shape))
+    free = free + np.swapaxes(free, -1, -2)
+    weight = rng.standard_normal((16, 5, 3)).astype("f4")
+    changes = []
+    for array in (blocks, blocks + free):
+        operator = build_oft({role: array}, Alpha(0.05))
+        changes.append(operator.delta_weight(weight))
+    np.testing.assert_allclose(changes[0], changes[1], atol=1e-5)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lorajax.errors import NamingError
 from lorajax.formats import open_tensor_file, scan
+from lorajax.naming import resolve
 from lorajax.naming.dialects import parse_key
 
 BLOCK = "down_blocks.0.attentions.0.transformer_blocks.0.attn1"
@@ -109,6 +111,16 @@ FAMILIES = {
     "base_model.model.x.bone_block": "MiSS (PEFT)",
     "base_model.model.x.oft_r": "OFT of PEFT before 0.16",
     "base_model.vblora_vector_bank": "VB-LoRA (PEFT)",
+    **dict.fromkeys(
+        (
+            "base_model.model.x.lora_A.weight.absmax",
+            "base_model.model.x.lora_B.default.weight.quant_state.bitsandbytes__nf4",
+            "lora_unet_x.lora_down.qweight",
+            "unet.x.lora_up.scale_weight",
+            "lora_unet_x.lokr_w1.weight_scale",
+        ),
+        "quantised factors (bitsandbytes, GPTQ, …)",
+    ),
 }
 SIDE = [
     "base_model.model.classifier.modules_to_save.dense.weight",
@@ -123,6 +135,10 @@ SIDE = [
     "base_model.model.x.ranknum.default",
     "bundle_emb.token.clip_l",
     "<s1>",
+    "base_model.model.model.layers.0.mlp.up_proj.base_layer.weight.nested_absmax",
+    "base_model.model.lm_head.weight.quant_state.bitsandbytes__fp4",
+    "base_model.model.model.layers.0.mlp.up_proj.SCB",
+    *(f"base_model.model.x.{n}" for n in ("qweight", "qzeros", "scales", "g_idx")),
 ]
 
 
@@ -150,6 +166,21 @@ def test_factors_of_all_modules_together_are_known(key: str):
 )
 def test_names_that_only_look_like_them_are_not(key: str):
     assert not parse_key(key)
+
+
+@pytest.mark.parametrize("character", "\x7f\x1b\n\u202e")
+def test_names_that_no_screen_may_show_mean_nothing(character: str):
+    """A module of a model without a table keeps its name, wherever it is told."""
+    honest, strange = "blocks.0.to_q", f"blocks.0.to{character}q"
+    assert not parse_key(f"{strange}.lora_A.weight")
+    shapes = {
+        f"{name}.lora_{role}.weight": shape
+        for name in (honest, strange)
+        for role, shape in (("A", (4, 8)), ("B", (8, 4)))
+    }
+    with pytest.raises(NamingError, match="found 2 that mean nothing") as refusal:
+        resolve(shapes)
+    assert character not in str(refusal.value)
 
 
 @pytest.mark.parametrize("key", SIDE)

@@ -58,3 +58,12 @@ def count(number: int, noun: str) -> str:
 def rank(low: int, high: int) -> str:
     """The rank of a LoRA, a span where its modules differ."""
     return str(high) if low == high else f"{low}–{high}"
+
+
+def norm(size: float | None, form: str = ".4g") -> str:
+    """The norm of an update, where it is known without the base model's weights.
+
+    >>> norm(1.5), norm(None)
+    ('1.5', '–')
+    """
+    return "–" if size is None else f"{size:{form}}"

@@ -19,13 +19,13 @@ from lorajax.export.convert.layers import plan_layers
 from lorajax.export.convert.sources import kept_side, read_sources
 from lorajax.export.convert.storing import find_place, write_files
 from lorajax.export.convert.tensors import OutLayer, OutTensor
+from lorajax.formats.peft_config import METADATA_ENTRY
 from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
 from lorajax.formats.text import listed, shown
 from lorajax.naming.claims import BASE_FIELDS, claimed_bases
 from lorajax.naming.resolve import Naming, resolve
 
 ENTRY = "lorajax.converted_from"
-_ALPHAS = "lora_adapter_metadata"
 _TOLERANCE = 1e-6
 
 
@@ -142,7 +142,7 @@ def _plan(file: TensorFile, naming: Naming, target: str, side: Sequence[str]) ->
         layers, more = peft_layout(layers)
     infos = {key: file.tensors[key] for key in side}
     tensors += [OutTensor(k, info.dtype, info.shape, k) for k, info in infos.items()]
-    metadata = {k: text for k, text in file.metadata.items() if k != _ALPHAS}
+    metadata = {k: text for k, text in file.metadata.items() if k != METADATA_ENTRY}
     origin = {"format": naming.format, "content_key": file.content_key()}
     metadata[ENTRY] = json.dumps(origin)
     named = (file.peft_config or {}).get("base_model_name_or_path")
@@ -154,7 +154,7 @@ def _plan(file: TensorFile, naming: Naming, target: str, side: Sequence[str]) ->
             metadata["ss_base_model"] = said
     config = peft_config(layers, base_name, more) if target == "peft" else None
     if target == "diffusers":
-        metadata[_ALPHAS] = json.dumps(diffusers_config(layers))
+        metadata[METADATA_ENTRY] = json.dumps(diffusers_config(layers))
     return _Plan(layers, tensors, metadata, config)
 
 
@@ -167,7 +167,7 @@ def _check_reading(plan: _Plan, naming: Naming, target: str) -> None:
     shapes = {tensor.name: tensor.shape for tensor in plan.tensors}
     config = plan.config
     if target == "diffusers":
-        config = json.loads(plan.metadata[_ALPHAS])
+        config = json.loads(plan.metadata[METADATA_ENTRY])
     try:
         read = resolve(shapes, plan.metadata, config)
     except NamingError as error:

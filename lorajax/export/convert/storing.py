@@ -11,8 +11,8 @@ import numpy as np
 from lorajax.errors import FormatError
 from lorajax.export.convert.tensors import OutTensor
 from lorajax.formats.dtypes import DTYPES
+from lorajax.formats.peft_config import CONFIG_NAME, WEIGHTS_NAME
 from lorajax.formats.safetensors_file import TensorFile
-from lorajax.formats.sidecar import CONFIG_NAME, WEIGHTS_NAME
 from lorajax.formats.text import clean, shown
 
 _ALIGNED = 8

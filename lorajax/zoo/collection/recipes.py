@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lorajax.config.zoo import ZooSettings
-from lorajax.formats.sidecar import WEIGHTS_NAME
+from lorajax.formats.peft_config import WEIGHTS_NAME
 from lorajax.zoo.base.scenes import (
     BACKGROUNDS,
     COLOURS,

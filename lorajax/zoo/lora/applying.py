@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from lorajax.adapters.adapter import Adapter, check_vector, read_adapter
 from lorajax.errors import ZooError
-from lorajax.formats.sidecar import CONFIG_NAME, WEIGHTS_NAME
+from lorajax.formats.peft_config import CONFIG_NAME, WEIGHTS_NAME
 from lorajax.formats.text import clean, shown
 from lorajax.naming.zoo import BASE_MODEL
 

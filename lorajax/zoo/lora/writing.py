@@ -17,7 +17,7 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Array, Shaped
 
-from lorajax.formats.sidecar import CONFIG_NAME
+from lorajax.formats.peft_config import CONFIG_NAME
 from lorajax.naming.superlora import ENTRY, Layout
 from lorajax.naming.zoo import BASE_MODEL, MODULES
 from lorajax.zoo.files.placing import UNFINISHED, place

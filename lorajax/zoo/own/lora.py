@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from lorajax.errors import ZooError
-from lorajax.formats.sidecar import CONFIG_NAME, WEIGHTS_NAME
+from lorajax.formats.peft_config import CONFIG_NAME, WEIGHTS_NAME
 from lorajax.formats.text import clean, shown
 from lorajax.zoo.base.words import words_of
 from lorajax.zoo.files.placing import place

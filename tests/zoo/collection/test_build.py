@@ -61,8 +61,9 @@ def test_files_are_in_their_dialect_with_rank_dtype_and_tags(zoo):
         frequency = json.loads(metadata["ss_tag_frequency"])[f"10_{row['style']}"]
         assert frequency[row["style"]] == row["images"] == max(frequency.values())
         assert not {*row["attributes"]} & frequency.keys()
+        flat = {name.replace(".", "_"): name for name in TABLE.positions}
         names = {
-            "kohya": lambda key: TABLE.by_underscored[key.partition(".")[0][5:]],
+            "kohya": lambda key, flat=flat: flat[key.partition(".")[0][5:]],
             "peft": lambda key: "unet." + key[17:].rpartition(".lora_")[0],
         }[row["dialect"]]
         assert {names(key) for key in shapes} <= TABLE.positions.keys()

@@ -10,8 +10,8 @@ import pytest
 from lorajax.adapters.adapter import read_adapter
 from lorajax.dataset.tags import read_tags, sidecar_tags
 from lorajax.errors import ZooError
+from lorajax.formats.peft_config import WEIGHTS_NAME
 from lorajax.formats.safetensors_file import open_tensor_file
-from lorajax.formats.sidecar import WEIGHTS_NAME
 from lorajax.naming.zoo import BASE_MODEL
 from lorajax.zoo.lora import writing
 from lorajax.zoo.lora.training import Plan, init_weights

@@ -9,7 +9,7 @@ from zlib import crc32
 
 from rich.text import Text
 
-from lorajax_tui.words import rank, safe
+from lorajax_tui.words import norm, rank, safe
 
 Row = dict[str, Any]
 Colours = Mapping[str, str]
@@ -73,8 +73,7 @@ def _modules(row: Row, colours: Colours) -> Text:
 
 
 def _norm(row: Row, colours: Colours) -> Text:
-    norm = row["norm"]
-    return Text("?" if norm is None else f"{norm:.2f}", justify="right")
+    return Text(norm(row["norm"], ".2f"), justify="right")
 
 
 def _tags(row: Row, colours: Colours) -> Text:

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.columns import tier_text
 from lorajax_tui.widgets.meter import meter
-from lorajax_tui.words import rank, safe
+from lorajax_tui.words import norm, rank, safe
 
 if TYPE_CHECKING:
     from lorajax.service.library import Entry
@@ -66,7 +66,7 @@ class Details(VerticalScroll, can_focus=True):
             ("numbers", safe(facts.dtype)),
             ("rank", self._rank(entry)),
             ("modules", self._modules(entry)),
-            ("norm", "unknown" if facts.norm is None else f"{facts.norm:.4g}"),
+            ("norm", norm(facts.norm)),
             ("tier", tier),
             ("key", entry.key[:16]),
         ]

@@ -14,7 +14,9 @@ from lorajax.formats.regular import read_bounded
 from lorajax.formats.text import clean, shown
 
 WEIGHTS_NAME, CONFIG_NAME = "adapter_model.safetensors", "adapter_config.json"
+METADATA_ENTRY = "lora_adapter_metadata"
 MAX_CONFIG = 4 * 2**20
+_SAVE_AGAIN = "save the adapter again, or copy its configuration beside it"
 
 
 def read_peft_config(path: Path, metadata: Mapping[str, str]) -> dict | None:
@@ -22,14 +24,14 @@ def read_peft_config(path: Path, metadata: Mapping[str, str]) -> dict | None:
 
     Raises:
       FormatError: if `adapter_config.json` lies beside the weights and is unreadable.
-        Unreadable metadata counts as absent: the trainer's own file is a promise,
-        metadata are not.
+        Unreadable metadata counts as absent, and who reads scales warns of it: the
+        trainer's own file is a promise, metadata are not.
     """
     beside = path.with_name(CONFIG_NAME)
     if path.name.startswith("adapter_model") and beside.is_file():
         return _read_json(beside)
     try:
-        inside = json.loads(metadata.get("lora_adapter_metadata", "null")[:MAX_CONFIG])
+        inside = json.loads(metadata.get(METADATA_ENTRY, "null")[:MAX_CONFIG])
     except (ValueError, RecursionError):
         return None
     return inside if isinstance(inside, dict) else None
@@ -46,8 +48,13 @@ def _read_json(path: Path) -> dict:
         parsed = None if raw is None else json.loads(raw.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise FormatError(
-            f"{shown(path)}: expected JSON, found none ({clean(str(error), 80)})"
+            f"{shown(path)}: expected JSON, found none ({clean(str(error), 80)})",
+            _SAVE_AGAIN,
         ) from error
     if not isinstance(parsed, dict):
-        raise FormatError(f"{shown(path)}: expected a JSON object of at most 4 MiB")
+        found = "more" if raw is None else "another value"
+        raise FormatError(
+            f"{shown(path)}: expected a JSON object of at most 4 MiB, found {found}",
+            _SAVE_AGAIN,
+        )
     return parsed
