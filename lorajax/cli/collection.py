@@ -72,11 +72,10 @@ def index(
     as_json: Json = False,
 ) -> None:
     """Read folders of LoRAs into the library; unchanged files are not read again."""
-    from lorajax.service import documents
-    from lorajax.service import library as service
+    from lorajax.service import documents, indexing
 
     with failing_politely(), showing_progress() as on_progress:
-        report = service.index_folders(folders, library, model, refit, on_progress)
+        report = indexing.index_folders(folders, library, model, refit, on_progress)
         document = documents.report_document(report, library)
     if as_json:
         print_json(document)
@@ -188,12 +187,14 @@ def _norm(norm: float | None) -> str:
 
 
 def _print_report(document: dict[str, Any]) -> None:
-    counts = ("added", "updated", "unchanged", "moved", "copies", "missing")
+    counts = ("added", "updated", "unchanged", "moved", "copies", "retold", "missing")
     told = ", ".join(f"{document[name]} {name}" for name in counts if document[name])
     say(f"{document['library']}: {told or 'nothing new'}")
     for base, count in document["base_models"].items():
         say(f"  {count} of {base}")
     _print_refused(document["refused"])
+    for line in document["notes"]:
+        note(line)
     if left := document["unembedded"]:
         vectors = "LoRA has" if left == 1 else "LoRAs have"
         note(f"{left} {vectors} no vector in the new space: index their folders too")
