@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lorajax import __version__
-from lorajax.cli import collection, converting, demo, report, training, zoo
+from lorajax.cli import collection, converting, demo, library, report, training, zoo
 
 app = typer.Typer(
     help="Know any LoRA by its weights: search, compare and embed collections.",
@@ -25,6 +25,7 @@ app.command()(collection.index)
 app.command()(collection.search)
 app.command()(collection.embed)
 app.command()(converting.convert)
+app.add_typer(library.app, name="library")
 app.add_typer(zoo.app, name="zoo")
 
 

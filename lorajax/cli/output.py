@@ -130,7 +130,7 @@ def failing_politely() -> Iterator[None]:
 def showing_progress() -> Iterator[OnProgress]:
     """A bar with count, rate and time left on a terminal, plain lines elsewhere."""
     if not stderr.is_terminal:
-        yield with_pace(at_most_every(PLAIN_LINE_SECONDS, _print_line))
+        yield plain_lines()
         return
     with Progress(
         TextColumn("{task.description}"),
@@ -145,6 +145,11 @@ def showing_progress() -> Iterator[OnProgress]:
         transient=False,
     ) as bars:
         yield _bar_updater(bars)
+
+
+def plain_lines() -> OnProgress:
+    """Prints progress as lines with rate and time left, not too many of them."""
+    return with_pace(at_most_every(PLAIN_LINE_SECONDS, _print_line))
 
 
 def _print_line(event: Event) -> None:

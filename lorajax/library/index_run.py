@@ -53,6 +53,12 @@ class IndexReport:
     unembedded: int = 0
     notes: tuple[str, ...] = ()
 
+    @property
+    def has_news(self) -> bool:
+        """Whether anything was written because of what was found."""
+        news = (self.added, self.updated, self.moved, self.copies, self.reread)
+        return any((*news, self.retold, self.embedded, self.vanished))
+
 
 class Known(NamedTuple):
     """What the library keeps of a path, to compare with what is there now."""

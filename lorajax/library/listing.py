@@ -92,9 +92,10 @@ def _config(path: Path, near: Listed) -> str:
 
 def _beside(path: Path, near: Listed) -> str:
     """Sidecars by name, size and date; of pictures the names are all that is kept."""
-    pictures = (os.path.normcase(path.stem + ending) for ending in PREVIEWS)
+    stem = path.stem
+    pictures = [os.path.normcase(stem + ending) for ending in PREVIEWS]
     names = [near[picture].name for picture in pictures if picture in near]
-    return "\n".join([*_dated(near, [path.stem + end for end in SIDECARS]), *names])
+    return "\n".join([*_dated(near, [stem + ending for ending in SIDECARS]), *names])
 
 
 def _dated(near: Listed, names: Iterable[str]) -> Iterator[str]:

@@ -43,7 +43,6 @@ __all__ = [
     "columns",
     "entries",
     "entry",
-    "forget_missing",
     "library_path",
     "neighbours",
     "present_bases",
@@ -84,12 +83,6 @@ def refused(path: Path | None = None) -> list[Refusal]:
     """The files that could not be read when they were last seen."""
     with Library.open(path, create=False) as library:
         return library.refused()
-
-
-def forget_missing(path: Path | None = None) -> int:
-    """Takes LoRAs whose files are gone out of the library; no file is touched."""
-    with Library.open(path, create=False) as library:
-        return library.forget_missing()
 
 
 def neighbours(
