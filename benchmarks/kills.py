@@ -62,7 +62,9 @@ while True:
     print(f"looks {looks}", flush=True)
     time.sleep(0.02)
 """
-_DELAY = 1.2
+# A run is killed some time after the first line of such a stage, or after its start.
+STAGES = ("indexing", "reading headers", "indexing", "scanning", "")
+_DELAY = 1.0
 
 
 @dataclass
@@ -159,8 +161,8 @@ def kill_and_resume(
             replaced = _replaced(library, folder)
             for reader in readers:
                 reader.seen -= replaced
-            early = number % 10 == 9
-            lines, killed = _run_and_kill(index, folder, library, early, rng, delay)
+            after = STAGES[number % len(STAGES)]
+            lines, killed = _run_and_kill(index, folder, library, after, rng, delay)
             stage = lines[-1].split(":")[0] if lines else "starting"
             figures[f"killed while {stage}" if killed else "ended before"] += 1
             figures["files acknowledged"] += _check(library, folder, lines)
@@ -195,26 +197,25 @@ def _replaced(library: Path, folder: Path) -> set[str]:
 
 
 def _run_and_kill(
-    code: str,
-    folder: Path,
-    library: Path,
-    early: bool,
-    rng: random.Random,
-    delay: float,
+    code: str, folder: Path, library: Path, after: str, rng: random.Random, delay: float
 ) -> tuple[list[str], bool]:
     """The lines of a run up to its end, and whether it was killed."""
     command = [sys.executable, "-c", code, str(folder), str(library)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    lines: list[str] = [] if early else [process.stdout.readline()]
+    lines: list[str] = []
+    while after and not (lines and lines[-1].startswith(after)):
+        lines.append(process.stdout.readline())
+        if not lines[-1]:
+            break
     timer = threading.Timer(rng.uniform(0, delay), process.kill)
     timer.start()
     lines += process.stdout.readlines()
     process.stdout.close()
-    code_ = process.wait()
+    status = process.wait()
     timer.cancel()
-    assert code_ in (0, -9), code_
-    return [line.strip() for line in lines if line.endswith("\n")], code_ == -9
+    assert status in (0, -9), status
+    return [line.strip() for line in lines if line.endswith("\n")], status == -9
 
 
 def _check(library: Path, folder: Path, lines: list[str]) -> int:
@@ -252,7 +253,9 @@ def state_of(library: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description="Kill indexing, and look what is lost."
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)

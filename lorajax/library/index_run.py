@@ -116,7 +116,9 @@ class Run:
 
     def put(self, path: str, known: Known) -> None:
         """Notes that a LoRA lies at a path now."""
-        self.forget(path)
+        before = self.known.get(path)
+        if before is not None and before.key != known.key:
+            self.forget(path)
         self.known[path] = known
         self.paths_of.setdefault(known.key, set()).add(path)
 

@@ -200,6 +200,16 @@ def test_a_changed_sidecar_is_told_without_the_weights(desk: Desk) -> None:
     assert desk.library.entries()[0].told.title == ""
 
 
+def test_a_copy_of_a_lora_that_was_told_anew_is_a_copy(desk: Desk) -> None:
+    path = write_lora(desk.folder / "a.safetensors", "one")
+    desk.run()
+    path.with_suffix(".json").write_text("ink")
+    write_lora(desk.folder / "b.safetensors", "one")
+    report = desk.run()
+    assert (report.retold, report.copies, report.added) == (1, 1, 0)
+    assert report.embedded == 0
+
+
 def test_another_peft_configuration_is_another_update(desk: Desk) -> None:
     write_lora(desk.folder / "adapter_model.safetensors", "one")
     write_lora(desk.folder / "b.safetensors", "two")
