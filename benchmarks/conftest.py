@@ -97,6 +97,21 @@ class Compare:
         ROWS.append(row)
         return row
 
+    def limit(self, ours: tuple[str, Timed], seconds: float, rounds: int) -> Row:
+        """A row of what has to be done within a time."""
+        benchmark = self.request.getfixturevalue("benchmark")
+        numbers = iter(range(-1, rounds))
+        benchmark.pedantic(
+            ours[1],
+            setup=lambda: ((next(numbers),), {}),
+            rounds=rounds,
+            warmup_rounds=1,
+        )
+        own = benchmark.stats.stats.data
+        limits = [seconds] * len(own)
+        rival = f"a limit of {seconds:g} s"
+        return self._add(ours[0], rival, (own, limits), (None, None), "<= 1.0")
+
     def memory(
         self,
         ours: tuple[str, Sequence[int]],

@@ -13,11 +13,11 @@ reached by the commands `lorajax` and `lorajax-tui`, or by
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorajax.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from lorajax.export.bundle import Bundle
     from lorajax.export.vectorizer import LoraVectorizer as LoraVectorizer
-
-__version__ = "0.1.0"
 
 
 def load(bundle: str | Path) -> "Bundle":

@@ -11,6 +11,7 @@ from lorajax.cli import (
     demo,
     duplicates,
     labels,
+    library,
     report,
     searching,
     training,
@@ -40,6 +41,7 @@ app.command()(labels.label)
 app.command()(labels.clusters)
 app.command()(labels.classify)
 app.add_typer(labels.app, name="labels")
+app.add_typer(library.app, name="library")
 app.add_typer(zoo.app, name="zoo")
 
 

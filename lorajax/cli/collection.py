@@ -9,6 +9,7 @@ import typer
 from lorajax.cli.output import (
     failing_politely,
     note,
+    plain_lines,
     print_json,
     say,
     showing_progress,
@@ -63,19 +64,28 @@ def index(
     model: ModelOption = None,
     library: LibraryOption = None,
     refit: Annotated[
-        bool, typer.Option("--refit", help="Embed every file again.")
+        bool, typer.Option("--refit", help="Read and embed every file again.")
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1 if any file was refused.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="As --refit; reads refused files too.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with what changes, until Ctrl-C.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read folders of LoRAs into the library; unchanged files are not read again."""
-    from lorajax.service import documents
-    from lorajax.service import library as service
+    from lorajax.service import documents, indexing
 
+    refit = refit or again
+    if watch:
+        _watch(folders, library, model, refit, as_json)
+        return
     with failing_politely(), showing_progress() as on_progress:
-        report = service.index_folders(folders, library, model, refit, on_progress)
+        report = indexing.index_folders(folders, library, model, refit, on_progress)
         document = documents.report_document(report, library)
     if as_json:
         print_json(document)
@@ -85,6 +95,31 @@ def index(
     refused_by_name = any(refusal.path in named for refusal in report.refused)
     if not document["read"] or refused_by_name or (strict and report.refused):
         raise typer.Exit(1)
+
+
+def _watch(
+    folders: list[Path],
+    library: Path | None,
+    model: Path | None,
+    refit: bool,
+    as_json: bool,
+) -> None:
+    """Prints a report of every run that found something."""
+    from lorajax.service import documents, watching
+
+    if as_json:
+        raise typer.BadParameter("one document is printed: give --watch or --json")
+    with failing_politely():
+        try:
+            tell = plain_lines()
+            runs = watching.watch_folders(folders, library, model, refit, tell)
+            for number, report in enumerate(runs):
+                if number == 0 or report.has_news:
+                    _print_report(documents.report_document(report, library))
+                if number == 0:
+                    note("watching; Ctrl-C ends it")
+        except KeyboardInterrupt:
+            note("stopped watching; what was indexed is kept")
 
 
 def embed(
@@ -161,12 +196,14 @@ def _norm(norm: float | None) -> str:
 
 
 def _print_report(document: dict[str, Any]) -> None:
-    counts = ("added", "updated", "unchanged", "moved", "copies", "missing")
+    counts = ("added", "updated", "unchanged", "moved", "copies", "retold", "missing")
     told = ", ".join(f"{document[name]} {name}" for name in counts if document[name])
     say(f"{document['library']}: {told or 'nothing new'}")
     for base, count in document["base_models"].items():
         say(f"  {count} of {base}")
     _print_refused(document["refused"])
+    for line in document["notes"]:
+        note(line)
     if left := document["unembedded"]:
         vectors = "LoRA has" if left == 1 else "LoRAs have"
         note(f"{left} {vectors} no vector in the new space: index their folders too")

@@ -23,7 +23,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lorajax.errors import LorajaxError
-from lorajax.service.progress import OnProgress, at_most_every, progress_line
+from lorajax.service.progress import (
+    OnProgress,
+    at_most_every,
+    progress_line,
+    with_pace,
+)
 from lorajax.service.progress import Progress as Event
 
 PLAIN_LINE_SECONDS = 5.0
@@ -125,7 +130,7 @@ def failing_politely() -> Iterator[None]:
 def showing_progress() -> Iterator[OnProgress]:
     """A bar with count, rate and time left on a terminal, plain lines elsewhere."""
     if not stderr.is_terminal:
-        yield at_most_every(PLAIN_LINE_SECONDS, _print_line)
+        yield plain_lines()
         return
     with Progress(
         TextColumn("{task.description}"),
@@ -134,11 +139,17 @@ def showing_progress() -> Iterator[OnProgress]:
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[aside]}", markup=False),
         TextColumn("{task.fields[note]}", markup=False),
         console=stderr,
         transient=False,
     ) as bars:
         yield _bar_updater(bars)
+
+
+def plain_lines() -> OnProgress:
+    """Prints progress as lines with rate and time left, not too many of them."""
+    return with_pace(at_most_every(PLAIN_LINE_SECONDS, _print_line))
 
 
 def _print_line(event: Event) -> None:
@@ -155,13 +166,18 @@ def _bar_updater(bars: Progress) -> Callable[[Event], None]:
             return
         if event.stage not in tasks:
             tasks[event.stage] = bars.add_task(
-                event.stage, total=event.total, note="", rate=""
+                event.stage, total=event.total, note="", rate="", aside=""
             )
         task = tasks[event.stage]
         speed = bars.tasks[bars.task_ids.index(task)].speed
         rate = f"{speed:.1f}/s" if speed else ""
         bars.update(
-            task, completed=event.done, total=event.total, note=words, rate=rate
+            task,
+            completed=event.done,
+            total=event.total,
+            note=words,
+            rate=rate,
+            aside=one_line(event.aside),
         )
 
     return update

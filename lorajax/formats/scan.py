@@ -30,10 +30,15 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Scan:
-    """Candidates in the order of their paths, and refusals with their reasons."""
+    """Candidates in the order of their paths, and refusals with their reasons.
+
+    Attributes:
+      unlisted: folders that could not be listed, or not be found.
+    """
 
     files: tuple[Path, ...]
     refused: tuple[Refusal, ...]
+    unlisted: tuple[Path, ...] = ()
 
 
 def lora_name(path: str | Path) -> str:
@@ -59,23 +64,27 @@ def scan(paths: Iterable[str | Path]) -> Scan:
     """
     found: list[Path] = []
     refused: list[Refusal] = []
+    unlisted: list[Path] = []
     for path in map(Path, paths):
         if _SURROGATES.search(str(path)):
             refused.append(_not_text(path))
         elif os.path.isdir(path):
-            _scan_folder(path, found, refused)
+            _scan_folder(path, found, refused, unlisted)
         elif not os.path.exists(path):
             refused.append(Refusal(path, f"{shown(path)}: no such file or folder"))
+            unlisted.append(path)
         elif path.suffix.lower() in READABLE:
             found.append(path)
         else:
             refused.append(_refusal(path, refuse_suffix(path)))
-    return Scan(tuple(_each_once(found)), tuple(refused))
+    return Scan(tuple(_each_once(found)), tuple(refused), tuple(unlisted))
 
 
-def _scan_folder(folder: Path, found: list[Path], refused: list[Refusal]) -> None:
+def _scan_folder(
+    folder: Path, found: list[Path], refused: list[Refusal], unlisted: list[Path]
+) -> None:
     before = len(found) + len(refused)
-    for path in sorted(_walk(folder, refused)):
+    for path in sorted(_walk(folder, refused, unlisted)):
         suffix = path.suffix.lower()
         if suffix in READABLE:
             found.append(path)
@@ -91,7 +100,7 @@ def _scan_folder(folder: Path, found: list[Path], refused: list[Refusal]) -> Non
         )
 
 
-def _walk(folder: Path, refused: list[Refusal]) -> Iterator[Path]:
+def _walk(folder: Path, refused: list[Refusal], unlisted: list[Path]) -> Iterator[Path]:
     """All files below, hidden ones excepted; a folder already seen is not entered."""
     seen: set[tuple[int, int]] = set()
     waiting = [folder]
@@ -102,6 +111,7 @@ def _walk(folder: Path, refused: list[Refusal]) -> Iterator[Path]:
             entries = list(os.scandir(folder))
         except OSError as error:
             refused.append(_unlisted(folder, error))
+            unlisted.append(folder)
             continue
         if (status.st_dev, status.st_ino) in seen:
             continue

@@ -80,6 +80,7 @@ _SIDECARS: Mapping[str, Mapping[str, tuple[Path_, ...]]] = {
         "usage": (("notes",), ("preferred weight",)),
     },
 }
+ENDINGS = tuple(_SIDECARS)
 # Fields of several words, which some write as one text with commas.
 LISTS = frozenset({"tags", "trigger_words", "merged_from"})
 

@@ -5,6 +5,13 @@ read once and found for ever: keys are content keys, paths are attributes, and e
 vector carries the space it belongs to.
 """
 
+from lorajax.library.description import Describe as Describe
+from lorajax.library.description import Description as Description
+from lorajax.library.description import Embedder as Embedder
+from lorajax.library.description import Glance as Glance
+from lorajax.library.description import Heading as Heading
+from lorajax.library.description import ReadWords as ReadWords
+from lorajax.library.description import Words as Words
 from lorajax.library.entry import Entry as Entry
 from lorajax.library.entry import Facts as Facts
 from lorajax.library.entry import FileStamp as FileStamp
@@ -13,10 +20,8 @@ from lorajax.library.entry import Refusal as Refusal
 from lorajax.library.entry import Told as Told
 from lorajax.library.entry import stamp as stamp
 from lorajax.library.file_store import Waiting as Waiting
-from lorajax.library.indexing import Describe as Describe
-from lorajax.library.indexing import Description as Description
-from lorajax.library.indexing import Embedder as Embedder
-from lorajax.library.indexing import IndexReport as IndexReport
+from lorajax.library.index_run import IndexReport as IndexReport
+from lorajax.library.indexing import Step as Step
 from lorajax.library.indexing import index as index
 from lorajax.library.location import default_path as default_path
 from lorajax.library.search import Match as Match

@@ -118,12 +118,15 @@ class Place:
     Attributes:
       header: BLAKE3 of the file's header; with the content key it names the file's
         bytes.
+      config, beside: stamps of what lies beside it (`lorajax.library.listing`).
     """
 
     path: Path
     stamp: FileStamp
     header: str = ""
     told: Told = field(default_factory=Told)
+    config: str = ""
+    beside: str = ""
 
 
 def placed(path: Path) -> Path:

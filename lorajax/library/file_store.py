@@ -11,11 +11,14 @@ from pathlib import Path
 
 from lorajax.library.entry import FileStamp, Place, Refusal, Told
 from lorajax.library.vector_store import VectorStore
+from lorajax.version import __version__
 
 _PLACE = """
-INSERT OR REPLACE INTO paths (path, key, size, mtime_ns, inode, missing, header, told)
-VALUES (?, ?, ?, ?, ?, 0, ?, ?)
+INSERT OR REPLACE INTO paths (
+  path, key, size, mtime_ns, inode, missing, header, told, config, beside
+) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?)
 """
+UNSEEN = FileStamp(0, 0, 0)
 _PATHLESS = """
 DELETE FROM loras WHERE key = ?
 AND NOT EXISTS (SELECT 1 FROM paths WHERE paths.key = loras.key)
@@ -82,12 +85,20 @@ class FileStore(VectorStore):
         with self.transaction():
             self._drop_paths(list(paths))
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Remembers a file that cannot be used, and forgets what it was before."""
+    def refuse(
+        self, refusal: Refusal, stamp: FileStamp = UNSEEN, config: str = ""
+    ) -> None:
+        """Remembers a file that cannot be used, and forgets what it was before.
+
+        Args:
+          stamp, config: what it was; while it stays so it need not be read again,
+            unless another version of lorajax does.
+        """
+        words = (refusal.path, refusal.reason, refusal.hint)
         with self.transaction():
             self.execute(
-                "INSERT OR REPLACE INTO refused VALUES (?, ?, ?)",
-                *(refusal.path, refusal.reason, refusal.hint),
+                "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                *(*words, *stamp, config, __version__),
             )
             self.execute("DELETE FROM waiting WHERE path = ?", refusal.path)
             self._drop_paths([refusal.path])
@@ -96,6 +107,12 @@ class FileStore(VectorStore):
         """The files that could not be read when they were last seen."""
         rows = self.query("SELECT path, reason, hint FROM refused ORDER BY path")
         return [Refusal(*row) for row in rows]
+
+    def forget_refused(self, paths: Iterable[str]) -> None:
+        """Forgets refused files that are not there any more."""
+        with self.transaction():
+            marks = [(path,) for path in paths]
+            self.execute_many("DELETE FROM refused WHERE path = ?", marks)
 
     def wait_for(self, files: Iterable[Waiting]) -> None:
         """Remembers files whose weights are still to be read."""
@@ -120,12 +137,13 @@ class FileStore(VectorStore):
         path = str(place.path)
         before = self.key_at(place.path)
         told = json.dumps(asdict(place.told), ensure_ascii=False)
-        self.execute(_PLACE, path, key, *place.stamp, place.header, told)
+        said = (place.header, told, place.config, place.beside)
+        self.execute(_PLACE, path, key, *place.stamp, *said)
         for table in ("refused", "waiting"):
             self.execute(f"DELETE FROM {table} WHERE path = ?", path)
         if before not in (None, key):
             self._tidy(str(before))
-        self._write_text(key)
+        self.write_text(key)
 
     def _drop_paths(self, paths: list[str]) -> int:
         """Removes paths, and the LoRAs that lose their last; returns how many went."""
@@ -138,15 +156,18 @@ class FileStore(VectorStore):
         ids = self.query("SELECT id FROM loras WHERE key = ?", key)
         gone = self.execute(_PATHLESS, key)
         if not gone:
-            self._write_text(key)
+            self.write_text(key)
             return 0
         for (id_,) in ids:
             self.execute("DELETE FROM texts WHERE rowid = ?", id_)
         self.grow_revision()
         return gone
 
-    def _write_text(self, key: str) -> None:
-        """The words that a LoRA is found by: of all its files and their sidecars."""
+    def write_text(self, key: str) -> None:
+        """Writes the words that a LoRA is found by, of all its files and sidecars.
+
+        Called inside a transaction, after any of them has changed.
+        """
         rows = self.query("SELECT id, name, tags FROM loras WHERE key = ?", key)
         places = self.query("SELECT path, told FROM paths WHERE key = ?", key)
         for id_, name, tags in rows:

@@ -1,129 +1,68 @@
 """Bringing a library up to date with the files on disk.
 
 Receives files, a way to describe one and a way to embed one; hands out an
-`IndexReport`. A file whose stamp is known, and whose LoRA has its vector, is not read
-again. Every file is committed by itself: an interrupted run loses nothing that it
-reported, and the next one goes on where it stopped. A bad file never stops the rest.
+`IndexReport`. First nothing but headers is read, so that new files are listed within
+seconds; then every file is read, embedded and committed by itself: an interrupted run
+loses nothing that it reported, and the next one goes on where it stopped. A file whose
+stamp is known, and whose LoRA has its vector, is not read again. A bad file never
+stops the rest.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
-from lorajax.errors import LorajaxError, ProjectionError
-from lorajax.library.entry import (
-    EMBEDDABLE_TIERS,
-    Facts,
-    FileStamp,
-    Place,
-    Refusal,
-    Told,
-    placed,
-    stamp,
+from lorajax.errors import ProjectionError
+from lorajax.library.absence import mark_absent
+from lorajax.library.description import (
+    Describe,
+    Description,
+    Embedder,
+    Glance,
+    ReadWords,
 )
+from lorajax.library.entry import EMBEDDABLE_TIERS, Place, stamp
+from lorajax.library.glancing import glance_at
+from lorajax.library.index_run import (
+    IndexReport,
+    Known,
+    Run,
+    attempt,
+    begin,
+    is_refused_still,
+)
+from lorajax.library.listing import Candidate, is_gone, look_at
+from lorajax.library.recognising import follow_files
+from lorajax.library.retelling import retell
 from lorajax.library.spaces import sketch_space
 from lorajax.library.store import Library
 
-OnFile = Callable[[int, int, str], None]
+HEADERS, WEIGHTS = "reading headers", "indexing"
+_LONGEST_LIST = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
-    """One file, read: its content key, its facts, and the update to embed.
+class Step:
+    """How far a stage has come: all files before the one in hand are committed.
 
     Attributes:
-      header: BLAKE3 of the file's header.
-      sketch: the small image of the whole update that duplicates are told by.
+      bytes_done, bytes_total: of the files of this stage.
+      refused: how many files of this run could not be used so far.
     """
 
-    key: str
-    facts: Facts
-    adapter: Any
-    header: str = ""
-    told: Told = field(default_factory=Told)
-    sketch: Float[np.ndarray, " s"] | None = None
+    stage: str
+    done: int
+    total: int
+    name: str
+    bytes_done: int
+    bytes_total: int
+    refused: int
 
 
-@runtime_checkable
-class Describe(Protocol):
-    """Reads a file; raises LorajaxError where it cannot be used."""
-
-    def __call__(self, path: Path) -> Description: ...
-
-
-@runtime_checkable
-class Embedder(Protocol):
-    """Turns an update into its vector, in one space per base model."""
-
-    def space(self, base_model: str) -> str: ...
-
-    def embed(self, adapter: Any) -> Float[np.ndarray, " e"]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class IndexReport:
-    """What an indexing run found.
-
-    Attributes:
-      added: LoRAs that the library did not know.
-      updated: known paths that hold another LoRA now.
-      unchanged: files that did not have to be read.
-      moved: known LoRAs whose file lies elsewhere now.
-      copies: further files of a LoRA that is already in the library.
-      reread: known files that were read only for their vector.
-      missing: known files under the indexed folders that are not there any more.
-      embedded: vectors written; `spaces` those they belong to.
-      unembedded: present LoRAs of the same base models that have no vector in these
-        spaces, because they lie in other folders: they cannot be found there.
-    """
-
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    moved: int = 0
-    copies: int = 0
-    reread: int = 0
-    missing: int = 0
-    refused: tuple[Refusal, ...] = ()
-    spaces: tuple[str, ...] = ()
-    embedded: int = 0
-    unembedded: int = 0
-
-
-@dataclass
-class _Run:
-    """The state of one indexing run."""
-
-    library: Library
-    describe: Describe
-    embedder: Embedder
-    again: bool
-    known: dict[str, tuple[FileStamp, str]]
-    tiers: dict[str, tuple[str, str]]
-    outdated: set[str]
-    paths_of: dict[str, set[str]] = field(default_factory=dict)
-    embedded_in: dict[str, set[str]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    refused: list[Refusal] = field(default_factory=list)
-    spaces: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for path, (_, key) in self.known.items():
-            self.paths_of.setdefault(key, set()).add(path)
-
-    def count(self, what: str) -> None:
-        self.counts[what] = self.counts.get(what, 0) + 1
-
-    def embedded(self, space: str) -> set[str]:
-        """The content keys that have a vector in a space, kept up to date."""
-        if space not in self.embedded_in:
-            self.embedded_in[space] = self.library.keys_in(space)
-        return self.embedded_in[space]
+OnStep = Callable[[Step], None]
 
 
 def index(
@@ -131,108 +70,147 @@ def index(
     files: Sequence[Path],
     describe: Describe,
     embedder: Embedder,
-    on_file: OnFile | None = None,
+    on_step: OnStep | None = None,
     roots: Sequence[Path] = (),
     again: bool = False,
+    glance: Glance | None = None,
+    words: ReadWords | None = None,
+    unlisted: Sequence[Path] = (),
 ) -> IndexReport:
     """Brings the library up to date with these files.
 
     Args:
-      on_file: called before each file with (done, total, path).
+      on_step: called before each file of a stage, and at the stage's end.
       roots: folders that `files` is the whole content of; known files under them
         that are gone are marked as missing.
-      again: embeds files even where their vector is known.
+      again: reads and embeds files even where nothing changed.
+      glance: reads headers, for the pass that lists new files at once.
+      words: reads what sidecars say, where one changed beside a known file.
+      unlisted: folders under the roots that could not be listed, and of which
+        nothing is said therefore.
+
+    Raises:
+      LibraryError: where the library cannot be read or written.
     """
-    run = _Run(
-        *(library, describe, embedder, again),
-        *(library.stamps(), library.tiers(), library.outdated()),
-    )
-    present: list[str] = []
-    for done, path in enumerate(files):
-        if on_file is not None:
-            on_file(done, len(files), str(path))
-        if _index_file(run, placed(path)):
-            present.append(str(placed(path)))
-    library.mark_present(path for path in present if path in run.known)
-    missing = _missing(run, roots)
-    library.mark_missing(missing)
+    run = begin(library, describe, embedder, again)
+    found, vanished = look_at(files)
+    run.vanished.extend(map(str, vanished))
+    follow_files(run, found)
+    known, new = _sorted_out(run, found)
+    if glance is not None:
+        tell = _teller(run, HEADERS, new, on_step)
+        new = glance_at(run, new, glance, tell)
+        tell(len(new), None)
+    if words is not None:
+        retell(run, known, words)
+    tell = _teller(run, WEIGHTS, new, on_step)
+    for done, file in enumerate(new):
+        tell(done, file)
+        _read(run, file)
+    missing = mark_absent(run, [file.path for file in found], roots, unlisted)
     spaces = run.spaces.items()
     unembedded = sum(library.switch_space(base, space) for base, space in spaces)
-    if on_file is not None:
-        on_file(len(files), len(files), "")
+    tell(len(new), None)
     return IndexReport(
         **run.counts,
-        missing=len(missing),
+        missing=missing,
+        vanished=len(run.vanished),
         refused=tuple(run.refused),
         spaces=tuple(sorted(run.spaces.values())),
         unembedded=unembedded,
+        notes=(*run.notes, *_of_vanished(run)),
     )
 
 
-def _index_file(run: _Run, path: Path) -> bool:
-    """Indexes one file; returns whether it is there and of use."""
-    try:
-        now = stamp(path)
-        if _is_known(run, path, now):
-            run.count("unchanged")
-            return True
-        _store(run, path, now, run.describe(path))
-        return True
-    except LorajaxError as error:
-        refusal = Refusal(str(path), error.message, error.hint)
-        run.library.refuse(refusal)
-    except OSError as error:
-        reason = f"{path.name}: the file cannot be read ({error.strerror})"
-        refusal = Refusal(str(path), reason, "check that it is there and readable")
-    except Exception as error:
-        logging.getLogger(__name__).exception("%s: a fault of lorajax", path)
-        reason = f"{path.name}: could not be read: {type(error).__name__}"
-        refusal = Refusal(str(path), reason, "please report it, with the file")
-    run.refused.append(refusal)
-    return False
+def _sorted_out(
+    run: Run, files: list[Candidate]
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Files of which nothing has to be read, and those to read; refused ones go."""
+    known: list[Candidate] = []
+    new: list[Candidate] = []
+    for file in files:
+        if is_refused_still(run, file):
+            run.refused.append(run.refused_before[str(file.path)].refusal)
+        elif _is_known(run, file):
+            known.append(file)
+            run.counts["unchanged"] += str(file.path) not in run.followed
+        else:
+            new.append(file)
+    return known, new
 
 
-def _is_known(run: _Run, path: Path, now: FileStamp) -> bool:
-    """Whether nothing about this file has to be read."""
-    before, key = run.known.get(str(path), (None, ""))
-    if before != now or key not in run.tiers or key in run.outdated:
+def _is_known(run: Run, file: Candidate) -> bool:
+    """Whether nothing of this file's weights has to be read."""
+    before = run.known.get(str(file.path))
+    if before is None or (before.stamp, before.config) != (file.stamp, file.config):
         return False
-    tier, base_model = run.tiers[key]
+    if before.key not in run.tiers or before.key in run.outdated:
+        return False
+    tier, base_model = run.tiers[before.key]
     if tier not in EMBEDDABLE_TIERS:
         return True
     space = run.embedder.space(base_model)
     run.spaces[base_model] = space
-    return not run.again and key in run.embedded(space)
+    return not run.again and before.key in run.embedded(space)
 
 
-def _store(run: _Run, path: Path, now: FileStamp, found: Description) -> None:
+def _teller(
+    run: Run, stage: str, files: Sequence[Candidate], on_step: OnStep | None
+) -> Callable[[int, Candidate | None], None]:
+    """Tells of a stage over these files; of one without files, nothing."""
+    total, size = len(files), sum(file.stamp.size for file in files)
+    passed = 0
+
+    def tell(done: int, file: Candidate | None) -> None:
+        nonlocal passed
+        if on_step is None or not total:
+            return
+        name, before = (file.path.name, passed) if file else ("", size)
+        step = (total if file is None else done, total, name, before, size)
+        on_step(Step(stage, *step, len(run.refused)))
+        passed += file.stamp.size if file else 0
+
+    return tell
+
+
+def _read(run: Run, file: Candidate) -> None:
+    """Reads, embeds and stores one file, as it is now."""
+
+    def work(path: Path) -> None:
+        now = replace(file, stamp=stamp(path))
+        _store(run, now, run.describe(path))
+
+    attempt(run, file, work)
+
+
+def _store(run: Run, file: Candidate, found: Description) -> None:
     """Writes one described file, embedding it where its vector is not known yet."""
     space, vector = _embed(run, found)
     vectors = {} if vector is None else {space: vector}
+    path = str(file.path)
     kind, gone = _classify(run, path, found.key)
-    place = Place(path, now, found.header, found.told)
-    if kind == "copies" and vector is None and found.key not in run.outdated:
-        run.library.add_place(found.key, place)
-    else:
-        if found.sketch is not None:
-            vectors[sketch_space(found.facts.base_model)] = found.sketch
-        run.library.upsert(found.key, found.facts, place, vectors)
-    run.outdated.discard(found.key)
-    if gone:
+    beside = (file.config, file.beside)
+    place = Place(file.path, file.stamp, found.header, found.told, *beside)
+    with run.library.transaction():
+        if kind == "copies" and vector is None and found.key not in run.outdated:
+            run.library.add_place(found.key, place)
+        else:
+            if found.sketch is not None:
+                vectors[sketch_space(found.facts.base_model)] = found.sketch
+            run.library.upsert(found.key, found.facts, place, vectors)
         run.library.drop_paths(gone)
-        run.paths_of[found.key].difference_update(gone)
-        for other in gone:
-            del run.known[other]
-    run.count(kind)
-    if vector is not None:
-        run.count("embedded")
-        run.embedded(space).add(found.key)
-    run.known[str(path)] = (now, found.key)
-    run.paths_of.setdefault(found.key, set()).add(str(path))
+    run.put(path, Known(file.stamp, found.key, *beside))
+    for other in gone:
+        run.forget(other)
     run.tiers[found.key] = (found.facts.tier, found.facts.base_model)
+    run.outdated.discard(found.key)
+    run.counts[kind] += path not in run.followed
+    if vector is not None:
+        run.counts["embedded"] += 1
+        run.embedded(space).add(found.key)
 
 
-def _embed(run: _Run, found: Description) -> tuple[str, Float[np.ndarray, " e"] | None]:
+def _embed(run: Run, found: Description) -> tuple[str, Float[np.ndarray, " e"] | None]:
     """The space of a file and its vector, None where there is none to write."""
     base_model = found.facts.base_model
     if found.facts.tier not in EMBEDDABLE_TIERS:
@@ -252,24 +230,22 @@ def _embed(run: _Run, found: Description) -> tuple[str, Float[np.ndarray, " e"] 
     return space, vector
 
 
-def _classify(run: _Run, path: Path, key: str) -> tuple[str, list[str]]:
+def _classify(run: Run, path: str, key: str) -> tuple[str, list[str]]:
     """What a described file is to the library, and paths that it replaces."""
-    _, before = run.known.get(str(path), (None, ""))
-    if before == key:
+    before = run.known.get(path)
+    if before is not None and before.key == key:
         return "reread", []
     if key in run.tiers:
         others = run.paths_of.get(key, set())
-        gone = [other for other in others if not Path(other).exists()]
+        gone = [other for other in others if is_gone(other)]
         return ("moved", gone) if len(gone) == len(others) else ("copies", gone)
     return ("updated" if before else "added"), []
 
 
-def _missing(run: _Run, roots: Iterable[Path]) -> list[str]:
-    """Known files under the indexed folders that are not on disk."""
-    folders = [placed(root) for root in roots]
-    return [
-        path
-        for path in run.known
-        if any(Path(path).is_relative_to(folder) for folder in folders)
-        and not Path(path).exists()
-    ]
+def _of_vanished(run: Run) -> list[str]:
+    count = len(run.vanished)
+    names = ", ".join(Path(path).name for path in run.vanished[:_LONGEST_LIST])
+    more = f" and {count - _LONGEST_LIST} more" if count > _LONGEST_LIST else ""
+    files = "file" if count == 1 else "files"
+    line = f"{count} {files} vanished before they could be read: {names}{more}"
+    return [line] if count else []

@@ -14,6 +14,34 @@ from lorajax.library.tables import MIGRATIONS, SCHEMA_VERSION, TABLES
 
 APPLICATION_ID = 0x4C4A4158  # "LJAX"
 _BUSY_SECONDS = 30.0
+# Parts of what SQLite says → what was found, and what to do.
+_TROUBLES = (
+    (
+        ("not a database",),
+        "expected a lorajax library, found a damaged or foreign file",
+        "restore a copy, or move it away and run `lorajax index` again",
+    ),
+    (
+        ("malformed", "corrupt"),
+        "expected a whole library, found a damaged one",
+        "save what can be read with `lorajax library check --repair`",
+    ),
+    (
+        ("locked", "busy"),
+        "the library is in use by another process",
+        "wait until its indexing is done, then try again",
+    ),
+    (
+        ("disk is full",),
+        "expected free space to write to, found a full disk",
+        "free some space and run it again: what was written before is kept",
+    ),
+    (
+        ("readonly", "read-only"),
+        "expected a library that can be written, found a read-only file or folder",
+        "allow writing there, or choose another place with --library",
+    ),
+)
 
 
 def connect(path: Path, create: bool) -> sqlite3.Connection:
@@ -114,16 +142,9 @@ def check_identity(connection: sqlite3.Connection, path: Path) -> None:
 def unusable(path: Path, error: Exception) -> LibraryError:
     """The error to raise where SQLite or the disk says no."""
     text = str(error)
-    if "not a database" in text or "malformed" in text or "corrupt" in text:
-        return LibraryError(
-            f"{path}: expected a lorajax library, found a damaged or foreign file",
-            "restore a copy, or move it away and run `lorajax index` again",
-        )
-    if "locked" in text or "busy" in text:
-        return LibraryError(
-            f"{path}: the library is in use by another process",
-            "wait until its indexing is done, then try again",
-        )
+    for parts, found, hint in _TROUBLES:
+        if any(part in text for part in parts):
+            return LibraryError(f"{path}: {found}", hint)
     return LibraryError(
         f"{path}: the library cannot be opened or written ({text})",
         "check that the folder exists, is writable and has free space",

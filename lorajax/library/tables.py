@@ -18,7 +18,8 @@ CREATE TABLE paths (
   path TEXT PRIMARY KEY, key TEXT NOT NULL REFERENCES loras(key) ON DELETE CASCADE,
   size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
   missing INTEGER NOT NULL DEFAULT 0,
-  header TEXT NOT NULL, told TEXT NOT NULL
+  header TEXT NOT NULL, told TEXT NOT NULL,
+  config TEXT NOT NULL, beside TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX paths_of_lora ON paths(key);
 CREATE INDEX missing_paths ON paths(key) WHERE missing;
@@ -34,7 +35,9 @@ CREATE TABLE waiting (
   format TEXT NOT NULL, family TEXT NOT NULL, modules_total INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE refused (
-  path TEXT PRIMARY KEY, reason TEXT NOT NULL, hint TEXT NOT NULL
+  path TEXT PRIMARY KEY, reason TEXT NOT NULL, hint TEXT NOT NULL,
+  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+  config TEXT NOT NULL, version TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE labels (
   key TEXT NOT NULL REFERENCES loras(key) ON DELETE CASCADE, field TEXT NOT NULL,
@@ -70,11 +73,12 @@ INSERT INTO loras (
   key, name, base_model, family, format, tier, dtype, rank_min, rank_median, rank_max,
   modules_mapped, modules_total, unmapped, dead, norm, '', warnings, tags, 0
 FROM old_loras;
-INSERT INTO paths SELECT path, key, size, mtime_ns, inode, missing, '', '{}'
+INSERT INTO paths SELECT path, key, size, mtime_ns, inode, missing, '', '{}', '', ''
 FROM old_paths;
 INSERT INTO vectors (space, key, vector)
 SELECT space, key, vector FROM old_vectors ORDER BY rowid;
-INSERT INTO refused SELECT path, reason, hint FROM old_refused;
+INSERT INTO refused SELECT path, reason, hint, 0, 0, 0, '', ''
+FROM old_refused;
 INSERT INTO meta SELECT key, value FROM old_meta;
 INSERT INTO texts (rowid, name, tags, words, path)
 SELECT loras.id, loras.name, loras.tags, '', COALESCE(GROUP_CONCAT(path, ' '), '')

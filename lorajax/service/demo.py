@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lorajax.service.exporting import export
-from lorajax.service.library import Matches, index_folders, neighbours
+from lorajax.service.indexing import index_folders
+from lorajax.service.library import Matches, neighbours
 from lorajax.service.progress import OnProgress
 from lorajax.service.training import TrainingReport, train
 

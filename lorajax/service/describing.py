@@ -1,4 +1,4 @@
-"""One file, read once: its facts for the library, and its update to embed."""
+"""One file, read once: its header, its words, its facts, and its update to embed."""
 
 import re
 from collections.abc import Sequence
@@ -8,12 +8,16 @@ from lorajax.adapters.adapter import Adapter, name_and_build
 from lorajax.adapters.fingerprint import fingerprint
 from lorajax.adapters.inspect import count_modules, rank_range
 from lorajax.dataset.tags import read_tags
+from lorajax.errors import LorajaxError
 from lorajax.formats.about import About, read_about
-from lorajax.formats.safetensors_file import open_tensor_file
+from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
+from lorajax.formats.scan import lora_name
 from lorajax.formats.sidecars import Said
+from lorajax.formats.text import shown
+from lorajax.library.description import Description, Heading, Words
 from lorajax.library.entry import EMBEDDABLE_TIERS, Facts, Told
-from lorajax.library.indexing import Description
 from lorajax.library.vocabulary import variant_of
+from lorajax.naming.resolve import resolve
 from lorajax.projection.whole_sketch import whole_sketch
 
 MAX_TAGS = 64
@@ -29,17 +33,47 @@ def describe(path: Path) -> Description:
     """
     file = open_tensor_file(path)
     adapter = name_and_build(file)
-    tags = read_tags(file)
-    often = sorted(tags, key=lambda tag: (-tags[tag], tag))[:MAX_TAGS]
+    words = _words(file)
     embeddable = adapter.tier in EMBEDDABLE_TIERS
     return Description(
         key=adapter.content_key,
-        facts=_facts(adapter, tuple(often)),
+        facts=_facts(adapter, words.tags),
         adapter=adapter,
         header=file.header_key(),
-        told=told(read_about(file)),
+        told=words.told,
         sketch=whole_sketch(adapter) if embeddable else None,
     )
+
+
+def glance(path: Path) -> Heading:
+    """What the names and shapes in a file's header tell; no weight is read.
+
+    Raises:
+      LorajaxError: as `describe`, as far as the header shows what is wrong.
+    """
+    file = open_tensor_file(path)
+    try:
+        naming = resolve(file.table.shapes, file.metadata, file.peft_config)
+    except LorajaxError as error:
+        raise type(error)(f"{shown(path)}: {error.message}", error.hint) from error
+    total = len(naming.modules) + len(naming.unmapped)
+    kind = (naming.base_model, naming.format, naming.family)
+    return Heading(lora_name(path), *kind, total)
+
+
+def read_words(path: Path) -> Words:
+    """What a file and its sidecars say of its LoRA; no weight is read.
+
+    Raises:
+      LorajaxError: for a file whose header cannot be read.
+    """
+    return _words(open_tensor_file(path))
+
+
+def _words(file: TensorFile) -> Words:
+    tags = read_tags(file)
+    often = sorted(tags, key=lambda tag: (-tags[tag], tag))[:MAX_TAGS]
+    return Words(told(read_about(file)), tuple(often))
 
 
 def _facts(adapter: Adapter, tags: tuple[str, ...]) -> Facts:

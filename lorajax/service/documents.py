@@ -1,11 +1,10 @@
 """Results of the library as plain documents, in the shape that scripts rely on."""
 
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lorajax.service.library import IndexReport, entries, library_path
+from lorajax.service.library import IndexReport, library_path, present_bases
 
 # What became of the files that could be read.
 READ = ("added", "updated", "unchanged", "moved", "copies", "reread")
@@ -17,12 +16,11 @@ def report_document(report: IndexReport, library: Path | None) -> dict[str, Any]
     `read` counts the files of this run that could be used, `readable` the LoRAs of the
     whole library that are present.
     """
-    present = [entry for entry in entries(library) if not entry.missing]
-    bases = Counter(entry.facts.base_model for entry in present)
+    bases = present_bases(library)
     return {
         "library": str(library_path(library)),
         **asdict(report),
         "read": sum(getattr(report, name) for name in READ),
-        "readable": len(present),
-        "base_models": dict(bases.most_common()),
+        "readable": sum(bases.values()),
+        "base_models": bases,
     }

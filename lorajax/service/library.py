@@ -1,12 +1,8 @@
-"""The library as front ends use it: look, compare, bring up to date.
+"""The library as front ends use it: look and compare.
 
-Looking and comparing needs neither jax nor a model. Indexing reads weights and
-embeds, so its imports happen inside; front ends that must stay responsive run it as a
-process of its own (`lorajax.service.index_job`).
+Neither needs jax nor a model. `lorajax.service.indexing` brings it up to date.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +10,6 @@ import numpy as np
 
 from lorajax.errors import LibraryError
 from lorajax.library import (
-    Describe,
-    Embedder,
     Entry,
     IndexReport,
     Library,
@@ -24,12 +18,10 @@ from lorajax.library import (
     build_index,
     default_path,
     find,
-    index,
     nearest,
     space_of,
     vector_of,
 )
-from lorajax.library.derived_labels import derive_labels
 from lorajax.library.entry import placed
 from lorajax.library.location import library_file
 from lorajax.library.searching.space import forget_spaces, open_space
@@ -37,6 +29,11 @@ from lorajax.service.progress import OnProgress, Progress
 
 BUNDLE = "bundle"
 NO_BUNDLE = Path("none")
+_PRESENT_BASES = """
+SELECT base_model, COUNT(*) FROM loras WHERE EXISTS (
+  SELECT 1 FROM paths WHERE paths.key = loras.key AND NOT paths.missing
+) GROUP BY base_model ORDER BY COUNT(*) DESC, base_model
+"""
 
 __all__ = [
     "BUNDLE",
@@ -50,10 +47,9 @@ __all__ = [
     "columns",
     "entries",
     "entry",
-    "forget_missing",
-    "index_folders",
     "library_path",
     "neighbours",
+    "present_bases",
     "refused",
     "space_asked",
 ]
@@ -76,6 +72,12 @@ def columns(path: Path | None = None) -> dict[str, list[Any]]:
         return library.columns()
 
 
+def present_bases(path: Path | None = None) -> dict[str, int]:
+    """Base models with the number of their present LoRAs, the commonest first."""
+    with Library.open(path, create=False) as library:
+        return dict(library.query(_PRESENT_BASES))
+
+
 def entry(path: Path | None, key: str) -> Entry | None:
     """The LoRA with a content key."""
     with Library.open(path, create=False) as library:
@@ -86,12 +88,6 @@ def refused(path: Path | None = None) -> list[Refusal]:
     """The files that could not be read when they were last seen."""
     with Library.open(path, create=False) as library:
         return library.refused()
-
-
-def forget_missing(path: Path | None = None) -> int:
-    """Takes LoRAs whose files are gone out of the library; no file is touched."""
-    with Library.open(path, create=False) as library:
-        return library.forget_missing()
 
 
 def neighbours(
@@ -183,53 +179,3 @@ def bundle_of(library: Library, model: Path | None) -> Path | None:
             "give its new place with --model, or go back with --model none",
         )
     return Path(kept) if kept else None
-
-
-def index_folders(
-    dirs: Sequence[Path],
-    path: Path | None = None,
-    model: Path | None = None,
-    refit: bool = False,
-    on_progress: OnProgress | None = None,
-    describe: Describe | None = None,
-    embedder: Embedder | None = None,
-) -> IndexReport:
-    """Brings the library up to date with folders (or single files).
-
-    Args:
-      model: the bundle to embed with from now on, kept with the library; None is the
-        bundle it was indexed with before, `NO_BUNDLE` goes back to the base space.
-      refit: embeds every file again, even where its vector is known.
-      describe, embedder: stand-ins for the real reader and embedder.
-    """
-    from lorajax.formats import scan
-    from lorajax.service.compute import prepare_jax
-    from lorajax.service.describing import describe as read_file
-    from lorajax.service.embedding import open_embedder
-
-    prepare_jax()  # and with it the bound on threads, which holds without a bundle too
-    tell = on_progress or (lambda progress: None)
-    tell(Progress("scanning"))
-    folders = [placed(folder) for folder in dirs]
-    found = scan(folders)
-    with Library.open(path) as library:
-        bundle = bundle_of(library, model)
-        chosen = embedder or open_embedder(bundle)
-        report = index(
-            library,
-            found.files,
-            describe or read_file,
-            chosen,
-            lambda done, total, file: tell(
-                Progress("indexing", done, total, Path(file).name)
-            ),
-            roots=[folder for folder in folders if folder.is_dir()],
-            again=refit,
-        )
-        derive_labels(library)
-        library.set_meta(BUNDLE, str(placed(bundle)) if bundle else "")
-        passed_over = [Refusal(str(r.path), r.message, r.hint) for r in found.refused]
-        for refusal in passed_over:
-            if Path(refusal.path).is_file():
-                library.refuse(refusal)
-    return replace(report, refused=(*passed_over, *report.refused))

@@ -15,7 +15,7 @@ from lorajax.adapters.single import plan_single
 from lorajax.errors import AdapterError
 from lorajax.formats import TensorFile, open_tensor_file
 from lorajax.naming import resolve
-from lorajax.service import library as service
+from lorajax.service.indexing import index_folders
 from tests.adapters.test_operators import block_diagonal, rotation, skew
 
 KEYS = Path(__file__).parents[1] / "data" / "keys"
@@ -159,7 +159,7 @@ def test_a_fused_weight_is_changed_once_for_its_parts(
 def test_operators_on_a_fused_module_are_listed(tmp_path: Path, rng):
     tensors, _ = operator(rng, "oft", some(rng, 3 * H, H))
     write(tmp_path / "operator.safetensors", tensors)
-    report = service.index_folders([tmp_path], tmp_path / "library.sqlite")
+    report = index_folders([tmp_path], tmp_path / "library.sqlite")
     assert (report.added, report.embedded, report.refused) == (1, 0, ())
 
 

@@ -16,17 +16,18 @@ from lorajax.cli.collection import _print_report
 def test_loras_that_a_switch_left_behind_are_told(
     left: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counts = ("added", "updated", "unchanged", "moved", "copies", "missing")
+    counts = ("added", "updated", "unchanged", "moved", "copies", "retold", "missing")
     document = {
         "library": "library.sqlite",
         **dict.fromkeys(counts, 0),
         "base_models": {"sd1": 8},
         "refused": (),
+        "notes": ("a disk is not plugged in",),
         "unembedded": left,
         "read": 8,
         "readable": 8,
     }
     _print_report(document)
     said = capsys.readouterr().err
-    assert words in said
+    assert words in said and "a disk is not plugged in" in said
     assert ("no vector" in said) == bool(left)

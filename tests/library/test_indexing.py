@@ -102,6 +102,7 @@ def test_a_deleted_file_is_marked_and_comes_back(
     library: Library, reader: Reader, embedder: FakeEmbedder, tmp_path: Path
 ) -> None:
     path = write_lora(tmp_path / "loras" / "a.safetensors", "one")
+    (path.parent / "notes.txt").touch()
     before = path.stat()
     run(library, path.parent, reader, embedder)
     hidden = path.rename(tmp_path / "elsewhere")
@@ -132,13 +133,16 @@ def test_a_bad_file_is_reported_and_the_rest_goes_on(
     files = [*sorted(folder.iterdir()), folder / "vanished.safetensors"]
     report = index(library, files, reader, embedder)
     assert report.added == 2
-    first, second = report.refused
+    (first,) = report.refused
     assert (first.reason, first.hint) == (
         "bad.safetensors: not a fake LoRA",
         "write JSON",
     )
-    assert "vanished.safetensors: the file cannot be read" in second.reason
-    assert [refusal.path for refusal in library.refused()] == [first.path]
+    assert library.refused() == [first]
+    assert report.vanished == 1
+    assert report.notes == (
+        "1 file vanished before they could be read: vanished.safetensors",
+    )
 
 
 def test_a_new_space_embeds_every_file_and_becomes_current_at_the_end(
@@ -156,7 +160,7 @@ def test_a_new_space_embeds_every_file_and_becomes_current_at_the_end(
         files,
         reader,
         trained,
-        on_file=lambda *_: seen.append(library.current_space("sd15")),
+        on_step=lambda _: seen.append(library.current_space("sd15")),
     )
     assert (report.reread, report.embedded) == (2, 2)
     assert set(seen[:2]) == {SPACE}
@@ -201,7 +205,7 @@ def test_progress_counts_every_file_once(
 ) -> None:
     files = [write_lora(tmp_path / f"{i}.safetensors", str(i)) for i in range(3)]
     seen: list[tuple[int, int]] = []
-    index(library, files, reader, embedder, lambda d, t, _: seen.append((d, t)))
+    index(library, files, reader, embedder, lambda s: seen.append((s.done, s.total)))
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
@@ -213,8 +217,8 @@ from tests.library.fakes import FakeEmbedder, Reader
 
 library, folder, after = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 
-def kill(done, total, path):
-    if done == after:
+def kill(step):
+    if step.done == after:
         os._exit(9)  # no clean-up of any kind, as a kill would be
 
 with Library.open(library) as opened:

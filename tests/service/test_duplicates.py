@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from lorajax.cli import app
 from lorajax.errors import LorajaxError
 from lorajax.service import duplicates as service
-from lorajax.service.library import index_folders
+from lorajax.service.indexing import index_folders
 
 REAL = Path(__file__).parents[1] / "data" / "real" / "lora_disney.safetensors"
 

@@ -16,9 +16,11 @@ from lorajax.service import library as service
 from lorajax.service.index_job import IndexJob
 from lorajax.service.progress import (
     Progress,
+    amount,
     at_most_every,
     parse_progress,
     progress_line,
+    with_pace,
 )
 from tests.library.fakes import FakeEmbedder, Reader, write_lora
 
@@ -119,6 +121,8 @@ sys.exit(f"imported: {{found}}" if found else 0)
         Progress("indexing", 3, 10, "ink · wash.safetensors"),
         Progress("scanning"),
         Progress("indexing", 3, 10, "two\nlines"),
+        Progress("indexing", 3, 10, "ink (2).safetensors", "1.2 of 3.4 GB"),
+        Progress("indexing", 3, 10, "", "1.2 of 3.4 GB, 1 refused"),
     ],
 )
 def test_a_progress_line_can_be_read_back(progress: Progress) -> None:
@@ -130,6 +134,7 @@ def test_a_progress_line_can_be_read_back(progress: Progress) -> None:
         progress.total,
     )
     assert found.note == " ".join(progress.note.split())
+    assert found.aside == progress.aside
     assert parse_progress("warning: something else") is None
 
 
@@ -139,6 +144,27 @@ def test_progress_is_thinned_but_keeps_its_ends() -> None:
     for done in range(11):
         report(Progress("indexing", done, 10))
     assert seen == [0, 10]
+
+
+def test_progress_tells_its_pace_stage_by_stage() -> None:
+    seen: list[str] = []
+    times = iter([0.0, 0.0, 2.0, 10.0, 10.0, 12.0])
+    report = with_pace(lambda progress: seen.append(progress.aside), times.__next__)
+    report(Progress("reading headers", 0, 10, aside="0.0 of 5.0 MB"))
+    report(Progress("reading headers", 4, 10, aside="2.0 of 5.0 MB"))
+    report(Progress("indexing", 2, 1000))
+    report(Progress("indexing", 3, 1000))
+    assert seen == [
+        "0.0 of 5.0 MB",
+        "2.0 of 5.0 MB, 2.0/s, 3 s left",
+        "",
+        "0.5/s, 33 min left",
+    ]
+
+
+def test_bytes_are_told_in_the_unit_of_the_whole() -> None:
+    assert amount(1_200_000_000, 40_100_000_000) == "1.2 of 40.1 GB"
+    assert amount(0, 10) == "0.0 of 0.0 kB"
 
 
 FAKE_INDEX = """

@@ -14,6 +14,7 @@ from lorajax.errors import DatasetError, LorajaxError
 from lorajax.projection.preparing import keeper
 from lorajax.service import library as service
 from lorajax.service.embedding import embed
+from lorajax.service.indexing import index_folders
 from tests.adapters.zoo_files import (
     SQUARE,
     WIDE,
@@ -44,11 +45,11 @@ def folder(tmp_path: Path) -> Path:
 
 def test_operators_are_listed_without_a_vector(folder: Path, tmp_path: Path):
     path = tmp_path / "library.sqlite"
-    report = service.index_folders([folder], path)
+    report = index_folders([folder], path)
     assert (report.added, report.embedded, report.refused) == (3, 2, ())
     tiers = {entry.name: entry.facts.tier for entry in service.entries(path)}
     assert tiers == {"plain": "exact", "dora": "direction", "turn": "operator"}
-    again = service.index_folders([folder], path)
+    again = index_folders([folder], path)
     assert (again.unchanged, again.embedded, again.unembedded) == (3, 0, 0)
     found = service.neighbours(path, "plain")
     assert [(m.name, m.tier) for m in found.matches] == [("dora", "direction")]

@@ -17,7 +17,8 @@ from lorajax.library import Library
 from lorajax.projection.base_space import base_space_vector
 from lorajax.service.explaining import Explanation, explain
 from lorajax.service.exporting import export
-from lorajax.service.library import NO_BUNDLE, index_folders
+from lorajax.service.indexing import index_folders
+from lorajax.service.library import NO_BUNDLE
 from lorajax.service.search_documents import results_document
 from lorajax.service.searching import Query, search
 from lorajax.service.training import TrainingReport

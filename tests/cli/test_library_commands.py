@@ -1,0 +1,59 @@
+"""`lorajax library` as a person or a script runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lorajax.cli import app
+from lorajax.library import Facts, FileStamp, Library, Place
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    with Library.open(tmp_path / "library.sqlite") as library:
+        for i in range(300):
+            place = Place(tmp_path / "gone" / f"{i}.safetensors", FileStamp(1, 2, i))
+            library.upsert(f"key{i}", Facts(f"name{i}", "sd1"), place)
+    return tmp_path / "library.sqlite"
+
+
+def run(*words: object, code: int = 0) -> str:
+    result = runner.invoke(app, ["library", *map(str, words)])
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def test_info_and_forgetting(path: Path) -> None:
+    assert "300 in 300 files" in run("info", "--library", path)
+    facts = json.loads(run("info", "--library", path, "--json"))
+    assert (facts["loras"], facts["missing"], facts["spaces"]) == (300, 0, {})
+    assert "0 LoRAs forgotten" in run("forget-missing", "--library", path)
+    words = ("forget-missing", path.parent / "gone", "--library", path, "--json")
+    assert json.loads(run(*words)) == {"forgotten": 300}
+
+
+def test_damage_is_told_repaired_and_over(path: Path) -> None:
+    assert run("check", "--library", path).endswith(": whole\n")
+    page = path.read_bytes().index(b"key150name150sd1") // 4096
+    with open(path, "r+b") as file:
+        file.seek(page * 4096)
+        file.write(b"\xff" * 4096)
+    found = json.loads(run("check", "--library", path, "--json", code=1))
+    assert found["damages"] and found["saved"] is None
+    found = json.loads(run("check", "--repair", "--library", path, "--json"))
+    assert 200 < found["saved"]["loras"] < 300 and Path(found["kept"]).exists()
+    assert run("check", "--library", path).endswith(": whole\n")
+
+
+def test_a_library_that_is_not_there_is_no_success(tmp_path: Path) -> None:
+    for command in ("info", "check", "forget-missing"):
+        run(command, "--library", tmp_path / "none.sqlite", code=1)
+
+
+def test_watching_prints_no_document(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["index", str(tmp_path), "--watch", "--json"])
+    assert result.exit_code == 2
