@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from lorajax import __version__
-from lorajax.cli import collection, converting, demo, report, training, zoo
+from lorajax.cli import (
+    collection,
+    comparing,
+    converting,
+    demo,
+    mapping,
+    report,
+    training,
+    triplets,
+    zoo,
+)
 
 app = typer.Typer(
     help="Know any LoRA by its weights: search, compare and embed collections.",
@@ -25,6 +35,9 @@ app.command()(collection.index)
 app.command()(collection.search)
 app.command()(collection.embed)
 app.command()(converting.convert)
+app.command()(comparing.compare)
+app.command("map")(mapping.map_command)
+app.add_typer(triplets.app, name="triplets")
 app.add_typer(zoo.app, name="zoo")
 
 
