@@ -46,7 +46,7 @@ async def test_numbers_switch_screens_and_help_lists_keys(make_app: MakeApp) -> 
         await pilot.press("question_mark")
         text = screen_text(pilot)
         assert "Library: keys" in text and "Filter" in text and "Quit" in text
-        await pilot.press("3", "escape", "3")
+        await pilot.press("5", "escape", "5")
         assert app.current_mode == "train"
         await pilot.press("f1")
         assert "Train: keys" in screen_text(pilot)
@@ -83,7 +83,7 @@ async def test_every_screen_lives_with_other_themes(make_app: MakeApp) -> None:
         await opened(pilot)
         for theme in ("textual-light", "ansi-dark", "gruvbox"):
             app.theme = theme
-            await pilot.press("enter", "3", "1")
+            await pilot.press("enter", "3", "5", "1")
             assert "Ink wash" in screen_text(pilot)
 
 
