@@ -7,7 +7,7 @@ import pytest
 
 from lorajax.library import Library
 from lorajax.service import mapping
-from lorajax_tui.braille import towards
+from lorajax_tui.braille import View, towards
 from lorajax_tui.screens.map import MapScreen
 from lorajax_tui.screens.neighbours import NeighboursScreen
 from lorajax_tui.widgets.scatter import Scatter
@@ -24,6 +24,13 @@ async def shown(pilot) -> Scatter:
     await until(pilot, lambda: len(scatter.positions) > 0)
     await until(pilot, lambda: bool(scatter.size))
     return scatter
+
+
+def seen(scatter: Scatter) -> View:
+    """What the map shows now."""
+    view = scatter.seen()
+    assert view is not None
+    return view
 
 
 def dots(text: str) -> int:
@@ -60,14 +67,16 @@ async def test_keys_walk_zoom_and_pan(make_app: MakeApp) -> None:
                 await pilot.press(key)
                 expected = towards(scatter.positions, here, dx, dy)
                 assert scatter.cursor == (here if expected is None else expected)
-        view = scatter.view
-        assert view is not None
+        view = seen(scatter)
         await pilot.press("plus")
-        assert scatter.view is not None and scatter.view.scale > view.scale
+        assert seen(scatter).scale > view.scale
         await pilot.press("minus", "L")
-        assert scatter.view.x > view.x
+        assert seen(scatter).x > view.x
+        await pilot.resize_terminal(100, 30)
+        assert seen(scatter).scale == pytest.approx(view.scale)  # as it was left
+        await pilot.resize_terminal(120, 40)
         await pilot.press("H", "J", "K", "0")
-        assert scatter.view is not None and scatter.view.scale == view.scale
+        assert seen(scatter).scale == view.scale
         await until(pilot, lambda: "rank" in words(pilot, "#facts"))
         name = scatter.names[scatter.cursor]
         assert name in words(pilot, "#facts")
@@ -80,23 +89,35 @@ async def test_the_mouse_picks_zooms_and_drags(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(120, 40)) as pilot:
         scatter = await shown(pilot)
-        view = scatter.view
-        assert view is not None
+        view = seen(scatter)
         for index in range(len(scatter.names)):
             right, down = view.dots(scatter.positions)[index]
             await pilot.click(scatter, offset=(int(right // 2), int(down // 4)))
             assert scatter.cursor == index
         scatter.post_message(_scroll(scatter, 10, 10))
         await pilot.pause()
-        assert scatter.view is not None and scatter.view.scale > view.scale
-        np.testing.assert_allclose(scatter.view.place(10, 10), view.place(10, 10))
+        assert seen(scatter).scale > view.scale
+        np.testing.assert_allclose(seen(scatter).place(10, 10), view.place(10, 10))
         chosen = scatter.names[scatter.cursor or 0]
+        await pilot.press("0")
+        await pilot.mouse_down(scatter, offset=(20, 10))
+        scatter.post_message(_drag(scatter, 25, 8, 5, -2))
+        await pilot.mouse_up(scatter, offset=(25, 8))
+        await pilot.pause()
+        assert scatter.names[scatter.cursor or 0] == chosen
+        np.testing.assert_allclose(seen(scatter).place(25, 8), view.place(20, 10))
         await pilot.press("0")
         right, down = view.dots(scatter.positions)[scatter.cursor or 0]
         offset = (int(right // 2), int(down // 4))
         await pilot.click(scatter, offset=offset, times=2)
         await until(pilot, lambda: isinstance(app.screen, NeighboursScreen))
         await until(pilot, lambda: words(pilot, "#trail") == chosen)
+
+
+def _drag(scatter: Scatter, x: int, y: int, dx: int, dy: int):
+    from textual.events import MouseMove
+
+    return MouseMove(scatter, x, y, dx, dy, 1, False, False, False)
 
 
 def _scroll(scatter: Scatter, x: int, y: int):

@@ -60,7 +60,9 @@ WASHI = Theme(
 def colours(app: App[Any]) -> Mapping[str, str]:
     """The theme's colours as Rich styles: those of a terminal theme are named."""
     known = app.theme_variables
-    return {name: known[name].removeprefix("ansi_") for name in NAMES}
+    found = {name: known[name].removeprefix("ansi_") for name in NAMES}
+    # Terminal themes have no grounds of their own, and Rich has no see-through colour.
+    return {k: "bright_black" if v == "transparent" else v for k, v in found.items()}
 
 
 # Hues that are told apart on either ground, also by people who see fewer of them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from threading import Lock
 from typing import ClassVar
 
 from textual import on, work
@@ -24,7 +25,9 @@ from lorajax_tui.widgets.details import Details
 
 # Weights are read for a LoRA that was looked at this long, and only if they are small.
 _LOOK_SECONDS = 0.25
-MAX_WEIGHTS = 2**29
+MAX_WEIGHTS = 2**28
+# One file at a time: who browses faster than files are read fills no memory.
+_READING = Lock()
 
 
 class Browse(Frame):
@@ -32,8 +35,8 @@ class Browse(Frame):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d", "details", "Details"),
-        Binding("p", "pin", "Pin"),
-        Binding("v", "compare", "Compare"),
+        Binding("p", "pin", "Pin", show=False),
+        Binding("v", "compare", "Compare", show=False),
         Binding("m", "map", "On the map", show=False),
     ]
 
@@ -94,9 +97,11 @@ class Browse(Frame):
                 return
             self.post_message(PictureLoaded(key, preview(entry)))
             time.sleep(_LOOK_SECONDS)
-            if worker.is_cancelled or not _is_light(entry):
-                return
-            self.post_message(StrengthsLoaded(key, comparing.strengths(library, key)))
+            with _READING:
+                if worker.is_cancelled or not _is_light(entry):
+                    return
+                found = comparing.strengths(library, key)
+            self.post_message(StrengthsLoaded(key, found))
         except LorajaxError as error:
             self.post_message(TaskFailed(error))
 

@@ -40,8 +40,8 @@ class MapScreen(Browse):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter"),
         Binding("escape", "clear_filter", "Clear", show=False),
-        Binding("c", "colour", "Colour by"),
-        Binding("b", "space", "Base model"),
+        Binding("c", "colour", "Colour"),
+        Binding("b", "space", "Base"),
         Binding("u", "project", "PCA or UMAP", show=False),
     ]
 

@@ -58,6 +58,8 @@ class NeighboursScreen(Browse):
     mode = "neighbours"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("backspace", "back", "Back"),
+        Binding("p", "pin", "Pin"),
+        Binding("v", "compare", "Compare"),
     ]
 
     def __init__(self) -> None:

@@ -25,7 +25,10 @@ class CellGrid:
     ) -> None:
         self._taken = kinds >= 0
         self._cells = [
-            [(chr(code), styles[kind]) for code, kind in zip(*row, strict=True)]
+            [
+                (chr(code) if kind >= 0 else " ", styles[kind])
+                for code, kind in zip(*row, strict=True)
+            ]
             for row in zip(codes.tolist(), kinds.tolist(), strict=True)
         ]
 

@@ -133,4 +133,6 @@ class Details(VerticalScroll, can_focus=True):
         return colours(self.app)[name]
 
     def _chip(self) -> str:
+        if self.app.current_theme.ansi:
+            return "bright_white on bright_black"
         return f"{self._colour('primary')} on {self._colour('panel')}"

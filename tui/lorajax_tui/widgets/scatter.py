@@ -73,7 +73,7 @@ class Scatter(Widget, can_focus=True):
         self._palette: Sequence[str] = ("white",)
         self._lit = np.zeros(0, dtype=bool)
         self._strips: list[Strip] | None = None
-        self._dragged: tuple[int, int] | None = None
+        self._dragged = False
 
     def show(self, positions: np.ndarray, names: Sequence[str]) -> None:
         """Shows other points, all of them."""
@@ -98,6 +98,7 @@ class Scatter(Widget, can_focus=True):
     def choose(self, index: int) -> None:
         """Makes a point the chosen one, and has it seen."""
         self.cursor = index
+        # Where everything is seen, this one is.
         if self.view is not None and self._cell(self.view, index) is None:
             x, y = self.positions[index].tolist()
             self.view = replace(self.view, x=x, y=y)
@@ -113,7 +114,7 @@ class Scatter(Widget, can_focus=True):
     def action_step(self, dx: int, dy: int) -> None:
         """Walks to the next point; the first step goes to the middle of the screen."""
         walkable = np.flatnonzero(self._lit)
-        if not len(walkable) or (view := self._view()) is None:
+        if not len(walkable) or (view := self.seen()) is None:
             return
         points = self.positions[walkable]
         if self.cursor is None:
@@ -133,7 +134,7 @@ class Scatter(Widget, can_focus=True):
 
     def action_zoom(self, steps: int) -> None:
         """Zooms about the chosen point where it is seen, else about the middle."""
-        if (view := self._view()) is None:
+        if (view := self.seen()) is None:
             return
         middle = (view.width / 2, view.height / 2)
         chosen = None if self.cursor is None else self._cell(view, self.cursor)
@@ -153,7 +154,7 @@ class Scatter(Widget, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """One click chooses the nearest point; two go to its neighbours."""
         walkable = np.flatnonzero(self._lit)
-        if (view := self._view()) is None or not len(walkable):
+        if (view := self.seen()) is None or not len(walkable) or self._dragged:
             return
         found = nearest(self.positions[walkable], view, event.x, event.y)
         if found is not None and event.chain == 1:
@@ -161,8 +162,13 @@ class Scatter(Widget, can_focus=True):
         elif event.chain == 2:
             self.action_choose()
 
+    def on_mouse_down(self) -> None:
+        self._dragged = False
+
     def on_mouse_move(self, event: events.MouseMove) -> None:
         if event.button == 1 and (event.delta_x or event.delta_y):
+            event.stop()
+            self._dragged = True  # the click that ends it chooses nothing
             dx, dy = event.delta_x, event.delta_y
             self._look(lambda view: view.moved(-dx, -dy))
 
@@ -178,14 +184,14 @@ class Scatter(Widget, can_focus=True):
         super().notify_style_update()
         self._strips = None
 
-    def _view(self) -> View | None:
-        """What is seen: as it was left, else everything."""
+    def seen(self) -> View | None:
+        """What is seen: as a person left it, else everything; None without a size."""
         if self.view is None and self.size:
-            self.view = fitted(self.positions, *self.size)
+            return fitted(self.positions, *self.size)
         return self.view
 
     def _look(self, change: Callable[[View], View]) -> None:
-        view = self._view()
+        view = self.seen()
         if view is not None:
             self.view = change(view)
             self._redraw()
@@ -202,7 +208,7 @@ class Scatter(Widget, can_focus=True):
 
     def _drawn(self) -> list[Strip]:
         """Every line of the widget as it is now."""
-        view = self._view()
+        view = self.seen()
         if view is None:
             return []
         ground, lit = self.rich_style, self._lit
