@@ -62,7 +62,8 @@ def colours(app: App[Any]) -> Mapping[str, str]:
     known = app.theme_variables
     found = {name: known[name].removeprefix("ansi_") for name in NAMES}
     # Terminal themes have no grounds of their own, and Rich has no see-through colour.
-    return {k: "bright_black" if v == "transparent" else v for k, v in found.items()}
+    plain = "dim bright_black"
+    return {k: plain if v == "transparent" else v for k, v in found.items()}
 
 
 # Hues that are told apart on either ground, also by people who see fewer of them.

@@ -147,9 +147,8 @@ class CompareScreen(Frame):
         """A norm and its bar, which grows to the left."""
         full = round(share * bar)
         found = colours(self.app)
-        text = Text(f"{_number(norm):>6} ", "dim").append(
-            "━" * (bar - full), found["panel"]
-        )
+        text = Text().append(f"{_number(norm):>6} ", "dim")
+        text.append("━" * (bar - full), found["panel"])
         return text.append("━" * full, found["primary"])
 
     def _alike(self, cosine: float | None) -> Text:
