@@ -7,14 +7,17 @@ import typer
 from lorajax import __version__
 from lorajax.cli import (
     collection,
+    comparing,
     converting,
     demo,
     duplicates,
     labels,
     library,
+    mapping,
     report,
     searching,
     training,
+    triplets,
     zoo,
 )
 
@@ -42,6 +45,9 @@ app.command()(labels.clusters)
 app.command()(labels.classify)
 app.add_typer(labels.app, name="labels")
 app.add_typer(library.app, name="library")
+app.command()(comparing.compare)
+app.command("map")(mapping.map_command)
+app.add_typer(triplets.app, name="triplets")
 app.add_typer(zoo.app, name="zoo")
 
 

@@ -26,6 +26,8 @@ TABLE_COLUMNS = [
     "rank_min",
     "rank_max",
     "tier",
+    "format",
+    "dtype",
     "modules_mapped",
     "modules_total",
     "norm",

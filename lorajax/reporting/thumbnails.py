@@ -1,13 +1,9 @@
 """Small pictures of LoRAs, as data that an `<img>` can hold.
 
 A picture is the preview that lies beside a LoRA's file, or a few pictures of its
-behaviour set. Files may come from anywhere, so sizes are checked before anything is
-decoded, and what cannot be read is no picture.
+behaviour set.
 """
 
-import struct
-import warnings
-import zlib
 from base64 import b64encode
 from collections.abc import Iterable
 from io import BytesIO
@@ -25,12 +21,11 @@ from lorajax.pictures.behaviour_set import (
     read_behaviour_set,
     read_strip,
 )
+from lorajax.pictures.small import small_picture
 
 SIDE = 96
-MAX_PIXELS, MAX_FILE = 2**25, 2**26
 # In bytes of the page; what does not fit is left without a picture.
 BUDGET = 5 * 2**20
-FORMATS = ["PNG", "JPEG", "WEBP"]
 QUALITY = 82
 _PREFIX = "data:image/jpeg;base64,"
 
@@ -57,30 +52,9 @@ def thumbnails(
 
 
 def _preview(file: Path) -> Image.Image | None:
-    """The picture beside a file, small."""
-    for path in previews_beside(file):
-        try:
-            if path.stat().st_size <= MAX_FILE:
-                return _decoded(path)
-        except (
-            *(OSError, ValueError, SyntaxError, struct.error, zlib.error),
-            *(Image.DecompressionBombError, Image.DecompressionBombWarning),
-        ):
-            continue
-    return None
-
-
-def _decoded(path: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError("too many pixels")
-            image.draft("RGB", (2 * SIDE, 2 * SIDE))
-            small = image.convert("RGBA")
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    ground = Image.new("RGBA", small.size, "white")
-    return Image.alpha_composite(ground, small).convert("RGB")
+    """The first picture beside a file that can be read, small."""
+    pictures = (small_picture(path, SIDE) for path in previews_beside(file))
+    return next((picture for picture in pictures if picture is not None), None)
 
 
 def _behaviour(folder: Path) -> BehaviourSet | None:

@@ -73,6 +73,38 @@ def test_index_and_search_real_files_without_a_model(tmp_path: Path) -> None:
     assert len(by_file["matches"]) == 2
 
 
+def test_map_compare_and_triplets_follow_their_contracts(tmp_path: Path) -> None:
+    library = tmp_path / "library.sqlite"
+    run("index", REAL, "--library", library)
+    found = document("map", "--library", library)
+    assert found["space"].startswith("sd1:") and found["method"] == "pca"
+    assert len(found["points"]) == 3 and 0 < sum(found["explained"]) <= 1.000001
+    assert {"key", "name", "x", "y", "group"} == set(found["points"][0])
+    assert "lora_disney" in run("map", "--library", library)
+    run("map", "--method", "tsne", "--library", library, code=2)
+    run("map", "--space", "flux", "--library", library, code=1)
+    run("map", "--by", "colour", "--library", library, code=1)
+    names = ("lora_disney", "animal_artist")
+    found = document("compare", *names, "--library", library)
+    assert [one["name"] for one in found["loras"]] == list(names)
+    assert -1 <= found["cosine"] <= 1 and len(found["modules"][0]["norms"]) == 2
+    assert found["modules"][0]["module"] in run("compare", *names, "--library", library)
+    run("compare", "lora_disney", "nothing", "--library", library, code=1)
+    first = document("triplets", "next", "--library", library)
+    asked = [first["question"][place]["name"] for place in ("anchor", "left", "right")]
+    assert asked[0] in run("triplets", "next", "--library", library)
+    told = document("triplets", "answer", *asked, "--library", library)
+    assert told == {"file": first["file"], "answered": 1, "skipped": 0}
+    told = document("triplets", "undo", *asked, "--library", library)
+    told = document("triplets", "skip", *asked, "--library", library)
+    assert (told["answered"], told["skipped"]) == (0, 1)
+    assert document("triplets", "next", "--library", library) != first
+    run("triplets", "answer", "a", "b", "c", "--library", library, code=1)
+    document("triplets", "answer", *asked, "--library", library)
+    agreed = document("triplets", "agreement", first["file"], first["file"])
+    assert agreed == {"raters": 2, "pairs": 1, "agreement": 1.0}
+
+
 def test_bundle_from_run_to_search(
     tiny_run: TrainingReport, tiny_job: JobSettings, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.style import Style
 
 from lorajax.library import Facts, FileStamp, Place
 from lorajax.library.store import Library
@@ -13,6 +14,8 @@ from lorajax_tui import words
 from lorajax_tui.app import LorajaxApp
 from lorajax_tui.collection import Collection
 from lorajax_tui.state import State, load_state, save_state
+from lorajax_tui.themes import colours, palette
+from lorajax_tui.widgets.meter import meter
 from tests.tui.conftest import ROOT, MakeApp
 from tests.tui.driving import opened, screen_text, until
 
@@ -22,6 +25,9 @@ import sys
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tui")!r}]
 import lorajax_tui.app, lorajax_tui.screens.neighbours, lorajax_tui.screens.train
 import lorajax_tui.screens.index_dialog, lorajax_tui.screens.help
+import lorajax_tui.screens.map, lorajax_tui.screens.label, lorajax_tui.screens.compare
+import lorajax_tui.screens.columns_dialog, lorajax.service.comparing
+import lorajax.adapters.adapter, lorajax.adapters.algebra, lorajax.pictures.small
 sys.exit(", ".join(name for name in "{HEAVY}".split() if name in sys.modules) or 0)
 """
 
@@ -46,7 +52,7 @@ async def test_numbers_switch_screens_and_help_lists_keys(make_app: MakeApp) -> 
         await pilot.press("question_mark")
         text = screen_text(pilot)
         assert "Library: keys" in text and "Filter" in text and "Quit" in text
-        await pilot.press("3", "escape", "3")
+        await pilot.press("5", "escape", "5")
         assert app.current_mode == "train"
         await pilot.press("f1")
         assert "Train: keys" in screen_text(pilot)
@@ -81,9 +87,12 @@ async def test_every_screen_lives_with_other_themes(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(pilot)
-        for theme in ("textual-light", "ansi-dark", "gruvbox"):
+        for theme in ("textual-light", "ansi-dark", "ansi-light", "gruvbox"):
             app.theme = theme
-            await pilot.press("enter", "3", "1")
+            assert meter(0.3, 10, colours(app)).cell_len == 10
+            for colour in (*colours(app).values(), *palette(app)):
+                Style.parse(colour)  # all are what Rich knows
+            await pilot.press("enter", "3", "4", "5", "1")
             assert "Ink wash" in screen_text(pilot)
 
 

@@ -20,7 +20,7 @@ def put_config(folder: Path) -> Path:
 
 async def start(app, pilot, overrides: str) -> TrainScreen:
     """Opens the train screen and starts a run."""
-    await pilot.press("3")
+    await pilot.press("5")
     screen = app.screen
     assert isinstance(screen, TrainScreen)
     await until(pilot, lambda: bool(screen.query("#config")))
@@ -39,7 +39,7 @@ async def test_a_run_is_started_watched_and_stopped(make_app: MakeApp) -> None:
         plot = screen.query_one("#loss", CurvePlot)
         await until(pilot, lambda: bool(plot._datasets))
         await until(pilot, lambda: "left" in words(pilot, "#run-head"))
-        await pilot.press("1", "3")  # it stays responsive meanwhile
+        await pilot.press("1", "5")  # it stays responsive meanwhile
         await pilot.press("s")
         await until(pilot, lambda: "stopped" in words(pilot, "#run-head"))
         await pilot.press("c")
@@ -94,7 +94,7 @@ async def test_a_run_that_fails_says_why(make_app: MakeApp) -> None:
 async def test_wrong_overrides_are_refused_at_once(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(120, 36)) as pilot:
-        await pilot.press("3")
+        await pilot.press("5")
         await until(pilot, lambda: "No runs yet" in screen_text(pilot))
         screen = app.screen
         assert not isinstance(screen.query_one("#config", Select).value, type(None))

@@ -25,7 +25,13 @@ from lorajax.errors import LorajaxError
 from lorajax.service import library as service
 from lorajax.service.index_job import IndexJob
 from lorajax_tui.collection import Collection
-from lorajax_tui.messages import CollectionFailed, CollectionLoaded, NeighboursWanted
+from lorajax_tui.messages import (
+    CollectionFailed,
+    CollectionLoaded,
+    MapWanted,
+    NeighboursWanted,
+)
+from lorajax_tui.screens.frame import Frame
 from lorajax_tui.screens.library import LibraryScreen
 from lorajax_tui.state import State, default_state_file, load_state, save_state
 from lorajax_tui.themes import SUMI, WASHI
@@ -37,6 +43,18 @@ def _neighbours() -> Screen[Any]:
     from lorajax_tui.screens.neighbours import NeighboursScreen
 
     return NeighboursScreen()
+
+
+def _map() -> Screen[Any]:
+    from lorajax_tui.screens.map import MapScreen
+
+    return MapScreen()
+
+
+def _label() -> Screen[Any]:
+    from lorajax_tui.screens.label import LabelScreen
+
+    return LabelScreen()
 
 
 def _train() -> Screen[Any]:
@@ -61,17 +79,22 @@ class LorajaxApp(App[None]):
     MODES: ClassVar[dict[str, Any]] = {
         "library": LibraryScreen,
         "neighbours": _neighbours,
+        "map": _map,
+        "label": _label,
         "train": _train,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "go('library')", "Library", show=False),
         Binding("2", "go('neighbours')", "Neighbours", show=False),
-        Binding("3", "go('train')", "Train", show=False),
+        Binding("3", "go('map')", "Map", show=False),
+        Binding("4", "go('label')", "Label", show=False),
+        Binding("5", "go('train')", "Train", show=False),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
         Binding("q,ctrl+q", "quit", "Quit", key_display="q"),
     ]
     collection: reactive[Collection | None] = reactive(None, init=False)
     trouble: reactive[LorajaxError | None] = reactive(None, init=False)
+    pinned: reactive[str | None] = reactive(None, init=False)
 
     def __init__(
         self,
@@ -142,20 +165,38 @@ class LorajaxApp(App[None]):
         if isinstance(self.screen, NeighboursScreen):
             self.screen.begin(key, name)
 
+    @on(MapWanted)
+    def _show_on_map(self, message: MapWanted) -> None:
+        self.action_go("map")
+        self.call_after_refresh(self._find_on_map, message.key)
+
+    def _find_on_map(self, key: str) -> None:
+        from lorajax_tui.screens.map import MapScreen
+
+        if isinstance(self.screen, MapScreen):
+            self.screen.find(key)
+
     def action_go(self, mode: str) -> None:
         """Shows a main screen."""
         if self.current_mode != mode and not self.screen.is_modal:
             self.switch_mode(mode)
             self.remember(screen=mode)
 
+    def pin(self, key: str | None) -> None:
+        """Keeps a LoRA, on every screen, to compare others with it."""
+        self.pinned = key
+        name = self.collection.name(key) if key and self.collection else None
+        words = (
+            f"v compares another with {safe(name)}." if name else "Nothing is pinned."
+        )
+        self.notify(words, title="Pinned" if name else "Let go", markup=False)
+
     def action_help(self) -> None:
         """Shows the keys of this screen."""
         from lorajax_tui.screens.help import HelpScreen
 
-        if self.screen.is_modal:
-            return
-        keys = self._keys()
-        self.push_screen(HelpScreen(self.current_mode, keys))
+        if isinstance(self.screen, Frame):
+            self.push_screen(HelpScreen(self.screen.mode, self._keys()))
 
     def _keys(self) -> list[tuple[str, str]]:
         """Every key that works now: the screen's, then everybody's, then the list's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,23 @@ class Collection:
     def __len__(self) -> int:
         return self._table.num_rows
 
+    def keys_with(self, words: str) -> set[str]:
+        """The content keys of the rows that hold every word."""
+        rows = self._table.filter(_holding(self._haystack, words))
+        return set(rows["key"].to_pylist())
+
+    def base_model(self, key: str) -> str | None:
+        """The base model of a LoRA, None for one that is not here."""
+        return self._value(key, "base_model")
+
+    def name(self, key: str) -> str | None:
+        """The name of a LoRA, None for one that is not here."""
+        return self._value(key, "name")
+
+    def _value(self, key: str, column: str) -> str | None:
+        row = pc.index(self._table["key"], key).as_py()
+        return self._table[column][row].as_py() if row >= 0 else None
+
     def view(self, words: str, column: str, descending: bool) -> pa.Table:
         """The rows that hold every word, in the order of a column.
 
@@ -44,11 +62,9 @@ class Collection:
           words: parts of name, base model, family, tier or tags, in any case.
         """
         self._sort("sort_name" if column == "name" else column, descending)
-        mask = None
-        for word in words.lower().split():
-            found = pc.match_substring(self._sorted_haystack, word)
-            mask = found if mask is None else pc.and_(mask, found)
-        return self._sorted if mask is None else self._sorted.filter(mask)
+        if not words.split():
+            return self._sorted
+        return self._sorted.filter(_holding(self._sorted_haystack, words))
 
     def _sort(self, column: str, descending: bool) -> None:
         """Keeps the table in the order last asked for; names break ties."""
@@ -61,3 +77,9 @@ class Collection:
         self._sorted = self._table.take(rows)
         self._sorted_haystack = self._haystack.take(rows)
         self._order = (column, descending)
+
+
+def _holding(haystack: pa.Array, words: str) -> pa.Array:
+    """Whether each text holds every one of some words."""
+    found = [pc.match_substring(haystack, word) for word in words.lower().split()]
+    return reduce(pc.and_, found)

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lorajax.errors import LorajaxError
+    from lorajax.service.answers import Answers
+    from lorajax.service.comparing import Comparison, Strength
     from lorajax.service.curves import Curves
+    from lorajax.service.grouping import Grouping
+    from lorajax.service.human_triplets import Question
     from lorajax.service.library import Entry, Matches, Refusal
+    from lorajax.service.mapping import Space, SpaceMap
     from lorajax.service.progress import Progress
     from lorajax.service.runs import Run
     from lorajax_tui.collection import Collection
@@ -43,6 +50,22 @@ class EntryLoaded(Message):
 
 
 @dataclass
+class PictureLoaded(Message):
+    """The picture of a LoRA, RGB `[h, w, 3]`; None where it has none."""
+
+    key: str
+    pixels: np.ndarray | None
+
+
+@dataclass
+class StrengthsLoaded(Message):
+    """Where a LoRA is strong."""
+
+    key: str
+    strengths: tuple[Strength, ...]
+
+
+@dataclass
 class NeighboursFound(Message):
     """The neighbours of a LoRA."""
 
@@ -63,6 +86,63 @@ class NeighboursWanted(Message):
 
     key: str
     name: str
+
+
+@dataclass
+class Compared(Message):
+    """Two LoRAs have been compared; `pictures` are theirs."""
+
+    comparison: Comparison
+    pictures: tuple[np.ndarray | None, ...]
+
+
+@dataclass
+class CompareFailed(Message):
+    """Two LoRAs cannot be compared; `error` says why."""
+
+    error: LorajaxError
+
+
+@dataclass
+class MapWanted(Message):
+    """A person wants to see where a LoRA lies on the map."""
+
+    key: str
+
+
+@dataclass
+class MapLoaded(Message):
+    """A space has been mapped."""
+
+    map: SpaceMap
+    spaces: list[Space]
+    groupings: list[Grouping]
+
+
+@dataclass
+class MapFailed(Message):
+    """There is no map to show; `error` says why."""
+
+    error: LorajaxError
+
+
+@dataclass
+class QuestionLoaded(Message):
+    """The comparison to ask next; None where nothing is left to ask.
+
+    `cards` are the anchor, the left and the right one, with their pictures.
+    """
+
+    question: Question | None
+    answers: Answers
+    cards: tuple[tuple[Entry | None, np.ndarray | None], ...]
+
+
+@dataclass
+class QuestionFailed(Message):
+    """There is nothing to ask, or an answer was not written; `error` says why."""
+
+    error: LorajaxError
 
 
 @dataclass

@@ -23,6 +23,11 @@ class State:
     screen: str = "library"
     library: str = ""
     folder: str = ""
+    columns: str = ""
+    map_space: str = ""
+    map_method: str = "pca"
+    map_by: str = ""
+    label_space: str = ""
 
 
 def default_state_file() -> Path:

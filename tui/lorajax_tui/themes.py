@@ -60,4 +60,29 @@ WASHI = Theme(
 def colours(app: App[Any]) -> Mapping[str, str]:
     """The theme's colours as Rich styles: those of a terminal theme are named."""
     known = app.theme_variables
-    return {name: known[name].removeprefix("ansi_") for name in NAMES}
+    found = {name: known[name].removeprefix("ansi_") for name in NAMES}
+    # Terminal themes have no grounds of their own, and Rich has no see-through colour.
+    plain = "dim bright_black"
+    return {k: plain if v == "transparent" else v for k, v in found.items()}
+
+
+# Hues that are told apart on either ground, also by people who see fewer of them.
+_ON_DARK = (
+    *("#7fb4ca", "#e6c384", "#98bb6c", "#e46876"),
+    *("#957fb8", "#ffa066", "#7aa89f", "#d27e99"),
+)
+_ON_LIGHT = (
+    *("#2d6a8e", "#b8860b", "#4d7d2f", "#b3263a"),
+    *("#6b4c9a", "#c65d1e", "#1f7a72", "#a3386c"),
+)
+_NAMED = (
+    *("blue", "yellow", "green", "red"),
+    *("magenta", "cyan", "bright_blue", "bright_yellow"),
+)
+
+
+def palette(app: App[Any]) -> tuple[str, ...]:
+    """Rich colours that tell groups apart; named ones in a terminal theme."""
+    if app.current_theme.ansi:
+        return _NAMED
+    return _ON_DARK if app.current_theme.dark else _ON_LIGHT

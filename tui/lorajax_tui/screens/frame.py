@@ -61,11 +61,6 @@ class Frame(Screen[None]):
             self._resting.stop()
         self._resting = self.set_timer(REST_SECONDS, call)
 
-    def action_details(self) -> None:
-        """Hides the details; where the screen is narrow, shows them instead."""
-        self.toggle_class("-details")
-        self.toggle_class("-no-details")
-
     @on(Tab.Clicked)
     def _go(self, event: Tab.Clicked) -> None:
         self.lorajax.action_go(event.mode)

@@ -19,6 +19,12 @@ WORDS = {
     "family, tier or tags. A click on a column's head sorts by it.",
     "neighbours": "Similarity is the cosine between two LoRAs of one space: 1 means "
     "the same direction of change, 0 nothing in common.",
+    "map": "Every dot is a LoRA of one base model. PCA shows the two directions in "
+    "which they differ most; the percentages are how much of it each direction shows.",
+    "compare": "Bars are the sizes of the two updates in each module; alike is the "
+    "cosine between them: 1 the same direction, 0 nothing in common, -1 the opposite.",
+    "label": "Choose the one whose effect is more like the one above. Every answer is "
+    "written at once; a few comparisons are easy, to see that answers can be trusted.",
     "train": "A run is a process of its own: it goes on when this application is "
     "closed, and is found again. Stopping writes a checkpoint first.",
 }

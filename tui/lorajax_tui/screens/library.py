@@ -14,16 +14,14 @@ from textual.widgets import ContentSwitcher, Input, Static
 from textual_fastdatatable import DataTable
 
 from lorajax.errors import LorajaxError
-from lorajax.service import library as service
 from lorajax_tui.messages import (
-    EntryLoaded,
     IndexFailed,
     IndexFinished,
     IndexProgressed,
     NeighboursWanted,
     TaskFailed,
 )
-from lorajax_tui.screens.frame import Frame
+from lorajax_tui.screens.browse import Browse
 from lorajax_tui.widgets.collection_table import CollectionTable
 from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.index_strip import IndexStrip
@@ -45,7 +43,7 @@ SORTABLE = (
 )
 
 
-class LibraryScreen(Frame):
+class LibraryScreen(Browse):
     """A table of every LoRA, with details beside it."""
 
     mode = "library"
@@ -54,8 +52,8 @@ class LibraryScreen(Frame):
         Binding("escape", "clear_filter", "Clear", show=False),
         Binding("s", "sort", "Sort"),
         Binding("S", "reverse", "Reverse the order", key_display="S", show=False),
-        Binding("d", "details", "Details"),
         Binding("i", "index", "Index"),
+        Binding("o", "columns", "Columns", show=False),
         Binding("x", "refused", "Refused files", show=False),
         Binding("r", "reload", "Reload", show=False),
     ]
@@ -86,6 +84,8 @@ class LibraryScreen(Frame):
     def on_mount(self) -> None:
         super().on_mount()
         self.query_one("#notice", Notice).say("Opening the library …", kind="loading")
+        chosen = self.lorajax.state.columns
+        self.query_one(CollectionTable).chosen = tuple(filter(None, chosen.split(",")))
         self.watch(self.app, "collection", self._show_collection)
         self.watch(self.app, "trouble", self._show_trouble)
 
@@ -174,6 +174,18 @@ class LibraryScreen(Frame):
         self._column, self._descending = column, descending
         self._show_view()
 
+    def action_columns(self) -> None:
+        """Asks which columns to show."""
+        from lorajax_tui.screens.columns_dialog import ColumnsDialog
+
+        table = self.query_one(CollectionTable)
+        self.app.push_screen(ColumnsDialog(table.shown_columns()), self._show_columns)
+
+    def _show_columns(self, names: tuple[str, ...] | None) -> None:
+        if names is not None:
+            self.lorajax.remember(columns=",".join(names))
+            self.query_one(CollectionTable).choose_columns(names)
+
     def action_reload(self) -> None:
         self.lorajax.load_collection()
 
@@ -186,28 +198,12 @@ class LibraryScreen(Frame):
     def _row_selected(self) -> None:
         self._walk()
 
+    def chosen_key(self) -> str | None:
+        return self.query_one(CollectionTable).key_at_cursor()
+
     @on(DataTable.RowHighlighted)
     def _row_highlighted(self) -> None:
-        self.after_rest(self._look_closer)
-
-    def _look_closer(self) -> None:
-        key = self.query_one(CollectionTable).key_at_cursor()
-        if key:
-            self._load_entry(key)
-
-    @work(thread=True, exclusive=True, group="entry", exit_on_error=False)
-    def _load_entry(self, key: str) -> None:
-        try:
-            found = service.entry(self.lorajax.library, key)
-        except LorajaxError as error:
-            self.post_message(TaskFailed(error))
-        else:
-            self.post_message(EntryLoaded(key, found))
-
-    @on(EntryLoaded)
-    def _show_entry(self, message: EntryLoaded) -> None:
-        if message.key == self.query_one(CollectionTable).key_at_cursor():
-            self.query_one(Details).show(message.entry)
+        self.look_closer()
 
     def action_index(self) -> None:
         from lorajax_tui.screens.index_dialog import IndexDialog, StopDialog

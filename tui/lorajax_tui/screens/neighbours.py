@@ -16,12 +16,10 @@ from textual.widgets import ContentSwitcher, DataTable, Static
 from lorajax.errors import LorajaxError
 from lorajax.service import library as service
 from lorajax_tui.messages import (
-    EntryLoaded,
     NeighboursFailed,
     NeighboursFound,
-    TaskFailed,
 )
-from lorajax_tui.screens.frame import Frame
+from lorajax_tui.screens.browse import Browse
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.columns import tier_text
 from lorajax_tui.widgets.details import Details
@@ -54,13 +52,14 @@ class NearTable(DataTable[Text]):
                 self.action_select_cursor()
 
 
-class NeighboursScreen(Frame):
+class NeighboursScreen(Browse):
     """The nearest LoRAs of one, with a trail of where one came from."""
 
     mode = "neighbours"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("backspace", "back", "Back"),
-        Binding("d", "details", "Details"),
+        Binding("p", "pin", "Pin"),
+        Binding("v", "compare", "Compare"),
     ]
 
     def __init__(self) -> None:
@@ -101,7 +100,7 @@ class NeighboursScreen(Frame):
 
     def action_walk(self) -> None:
         """Goes on to the neighbour under the cursor."""
-        key = self._key_at_cursor()
+        key = self.chosen_key()
         if key is not None:
             self.trail.append((key, self._names[key]))
             self._look()
@@ -114,11 +113,16 @@ class NeighboursScreen(Frame):
         else:
             self.lorajax.action_go("library")
 
+    def compared_with(self) -> str | None:
+        """The pinned LoRA; without one, that whose neighbours are shown."""
+        known = self.trail[-1][0] if self.trail else None
+        return self.lorajax.pinned or known
+
     @property
     def _table(self) -> NearTable:
         return self.query_one(NearTable)
 
-    def _key_at_cursor(self) -> str | None:
+    def chosen_key(self) -> str | None:
         table = self._table
         if self.query_one(ContentSwitcher).current != "near" or not table.row_count:
             return None
@@ -202,23 +206,4 @@ class NeighboursScreen(Frame):
 
     @on(DataTable.RowHighlighted)
     def _row_highlighted(self) -> None:
-        self.after_rest(self._look_closer)
-
-    def _look_closer(self) -> None:
-        key = self._key_at_cursor()
-        if key is not None:
-            self._load_entry(key)
-
-    @work(thread=True, exclusive=True, group="entry", exit_on_error=False)
-    def _load_entry(self, key: str) -> None:
-        try:
-            found = service.entry(self.lorajax.library, key)
-        except LorajaxError as error:
-            self.post_message(TaskFailed(error))
-        else:
-            self.post_message(EntryLoaded(key, found))
-
-    @on(EntryLoaded)
-    def _show_entry(self, message: EntryLoaded) -> None:
-        if message.key == self._key_at_cursor():
-            self.query_one(Details).show(message.entry)
+        self.look_closer()

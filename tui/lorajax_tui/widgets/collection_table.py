@@ -68,6 +68,7 @@ class CollectionTable(DataTable):
         super().__init__(cursor_type="row", render_markup=False, **options)
 
     base_width = 8
+    chosen: tuple[str, ...] = ()
 
     def show_view(self, view: pa.Table, column: str, descending: bool) -> None:
         """Shows other rows; the cursor stays on its LoRA where that is among them."""
@@ -77,6 +78,16 @@ class CollectionTable(DataTable):
         found = view["key"].index(key).as_py() if key else -1
         self.move_cursor(row=max(0, found))
         self._highlight_row(self.cursor_row)
+
+    def choose_columns(self, names: tuple[str, ...]) -> None:
+        """Shows these columns; none means those that suit the width."""
+        self.chosen = names
+        if self._view is not None:
+            self._rebuild()
+
+    def shown_columns(self) -> tuple[str, ...]:
+        """The names of the columns that are shown now or were chosen."""
+        return self.chosen or tuple(spec.name for spec in self._specs())
 
     def key_at_cursor(self) -> str | None:
         """The content key of the LoRA under the cursor."""
@@ -110,7 +121,7 @@ class CollectionTable(DataTable):
     def _specs(self) -> list[ColumnSpec]:
         # the scrollbar's two cells are kept free, so that columns do not jump
         bar = 2 * (not self.show_vertical_scrollbar)
-        return fitting(max(0, self.size.width - bar), self.base_width)
+        return fitting(max(0, self.size.width - bar), self.base_width, self.chosen)
 
     def _rebuild(self) -> None:
         """Gives the table its rows and columns anew, for the present width."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
@@ -76,6 +76,11 @@ def _norm(row: Row, colours: Colours) -> Text:
     return Text(norm(row["norm"], ".2f"), justify="right")
 
 
+def _plain(name: str) -> Callable[[Row, Colours], Text]:
+    """Cells that show a text as it is, quietly."""
+    return lambda row, colours: Text(safe(row[name]), "dim")
+
+
 def _tags(row: Row, colours: Colours) -> Text:
     return Text(safe(row["tags"]), "dim")
 
@@ -90,17 +95,39 @@ SPECS = (
     ColumnSpec("norm", "Norm", 8, _norm, need=84),
     ColumnSpec("tags", "Tags", 24, _tags, need=112),
 )
+MORE = (
+    ColumnSpec("format", "Format", 12, _plain("format")),
+    ColumnSpec("dtype", "Numbers", 10, _plain("dtype")),
+    ColumnSpec("key", "Key", 12, lambda row, colours: Text(row["key"][:12], "dim")),
+)
 
 
-def fitting(width: int, base: int = 8) -> list[ColumnSpec]:
+def fitting(
+    width: int, base: int = 8, chosen: Collection[str] = ()
+) -> list[ColumnSpec]:
     """The columns that fit a table of this width, the name taking what is left.
 
     Args:
       base: how long the longest name of a base model is.
+      chosen: names of the columns that a person chose; none means those that suit the
+        width. The name is always shown; what does not fit is left out from the right.
     """
-    shown = [spec for spec in SPECS if spec.need <= width]
-    shown[1] = replace(shown[1], width=max(5, min(base, width // 4)))
-    others = sum(spec.width + _PADDING for spec in shown[1:])
+    if chosen:
+        shown = [spec for spec in (*SPECS, *MORE) if spec.name in ("name", *chosen)]
+    else:
+        shown = [spec for spec in SPECS if spec.need <= width]
+    base_width = max(5, min(base, width // 4))
+    shown = [
+        replace(spec, width=base_width) if spec.name == "base_model" else spec
+        for spec in shown
+    ]
     least, most = NAME_WIDTHS
-    room = max(least, min(most, width - others - _PADDING))
+    while len(shown) > 1 and _others(shown) + least + _PADDING > width:
+        shown.pop()
+    room = max(least, min(most, width - _others(shown) - _PADDING))
     return [replace(shown[0], width=room), *shown[1:]]
+
+
+def _others(shown: list[ColumnSpec]) -> int:
+    """How wide all columns but the name are."""
+    return sum(spec.width + _PADDING for spec in shown[1:])

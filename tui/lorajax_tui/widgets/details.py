@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -15,9 +17,12 @@ from textual.widgets import Static
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.columns import tier_text
 from lorajax_tui.widgets.meter import meter
+from lorajax_tui.widgets.picture import Picture
+from lorajax_tui.widgets.strengths import Strengths
 from lorajax_tui.words import norm, rank, safe
 
 if TYPE_CHECKING:
+    from lorajax.service.comparing import Strength
     from lorajax.service.library import Entry
 
 TIER_WORDS = {
@@ -32,7 +37,9 @@ class Details(VerticalScroll, can_focus=True):
     """Facts of the LoRA under the cursor."""
 
     def compose(self) -> ComposeResult:
+        yield Picture(id="preview")
         yield Static(id="facts")
+        yield Strengths(id="strengths")
 
     def on_mount(self) -> None:
         self.border_title = "Details"
@@ -41,7 +48,18 @@ class Details(VerticalScroll, can_focus=True):
         """Shows one LoRA, or nothing."""
         facts = self.query_one("#facts", Static)
         facts.update("" if entry is None else self._render_entry(entry))
+        self.query_one(Strengths).clear()
         self.scroll_home(animate=False)
+
+    def show_picture(self, pixels: np.ndarray | None) -> None:
+        """Shows the picture of the LoRA that is shown, or that it has none."""
+        picture = self.query_one(Picture)
+        picture.display = pixels is not None
+        picture.show(pixels)
+
+    def show_strengths(self, found: Sequence[Strength]) -> None:
+        """Shows where in the network the LoRA that is shown is strong."""
+        self.query_one(Strengths).show(found)
 
     def _render_entry(self, entry: Entry) -> Group:
         parts: list[RenderableType] = [Text(safe(entry.name), "bold"), Text()]
@@ -115,4 +133,6 @@ class Details(VerticalScroll, can_focus=True):
         return colours(self.app)[name]
 
     def _chip(self) -> str:
+        if self.app.current_theme.ansi:
+            return "bright_white on bright_black"
         return f"{self._colour('primary')} on {self._colour('panel')}"

@@ -11,7 +11,13 @@ from textual.widgets import Static
 
 from lorajax_tui.words import safe
 
-SCREENS = {"library": "Library", "neighbours": "Neighbours", "train": "Train"}
+SCREENS = {
+    "library": "Library",
+    "neighbours": "Neighbours",
+    "map": "Map",
+    "label": "Label",
+    "train": "Train",
+}
 
 
 class Tab(Static):

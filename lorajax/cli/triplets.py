@@ -1,0 +1,135 @@
+"""`lorajax triplets`: comparisons by people, one at a time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lorajax.cli.collection import Json, LibraryOption
+from lorajax.cli.output import failing_politely, print_json, say
+
+if TYPE_CHECKING:
+    from lorajax.service.answers import Answers
+
+app = typer.Typer(
+    help="Ask people which LoRAs are alike; their answers are triplets to learn from.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+FileOption = Annotated[
+    Path | None,
+    typer.Option("--file", help="JSON Lines of answers; default: beside the library."),
+]
+SpaceOption = Annotated[
+    str | None, typer.Option("--space", help="A space or a base model to ask about.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Another order of questions.")]
+
+
+@app.command("next")
+def next_(
+    file: FileOption = None,
+    space: SpaceOption = None,
+    seed: SeedOption = 0,
+    library: LibraryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Tell which comparison comes next; nothing is written."""
+    from lorajax.service import answers, human_triplets
+
+    with failing_politely():
+        found = answers.read_answers(file or human_triplets.default_file(library))
+        question = human_triplets.next_question(library, found, space, seed)
+    if as_json:
+        print_json(human_triplets.question_document(question, found))
+        return
+    if question is None:
+        say(f"Nothing is left to ask: {len(found.triplets)} answers in {found.file}")
+        return
+    say(f"Which one is more like {question.anchor.name}?", "bold")
+    say(f"  {question.left.name}")
+    say(f"  {question.right.name}")
+
+
+@app.command()
+def answer(
+    anchor: Annotated[str, typer.Argument(metavar="ANCHOR")],
+    positive: Annotated[str, typer.Argument(metavar="MORE-ALIKE")],
+    negative: Annotated[str, typer.Argument(metavar="LESS-ALIKE")],
+    file: FileOption = None,
+    library: LibraryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Write one answer: the names of the anchor, of the nearer and of the other."""
+    from lorajax.service import answers, human_triplets
+
+    with failing_politely():
+        place = file or human_triplets.default_file(library)
+        names = human_triplets.checked_names(library, anchor, positive, negative)
+        answers.write_answer(place, *names)
+        _tell(answers.read_answers(place), as_json)
+
+
+@app.command()
+def skip(
+    anchor: Annotated[str, typer.Argument(metavar="ANCHOR")],
+    one: Annotated[str, typer.Argument(metavar="CANDIDATE")],
+    other: Annotated[str, typer.Argument(metavar="CANDIDATE")],
+    file: FileOption = None,
+    library: LibraryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Pass over a comparison for good."""
+    from lorajax.service import answers, human_triplets
+
+    with failing_politely():
+        place = file or human_triplets.default_file(library)
+        names = human_triplets.checked_names(library, anchor, one, other)
+        answers.write_skip(place, *names)
+        _tell(answers.read_answers(place), as_json)
+
+
+@app.command()
+def undo(
+    anchor: Annotated[str, typer.Argument(metavar="ANCHOR")],
+    one: Annotated[str, typer.Argument(metavar="CANDIDATE")],
+    other: Annotated[str, typer.Argument(metavar="CANDIDATE")],
+    file: FileOption = None,
+    library: LibraryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Take back the answer to a comparison, or its having been skipped."""
+    from lorajax.service import answers, human_triplets
+
+    with failing_politely():
+        place = file or human_triplets.default_file(library)
+        answers.take_back(place, answers.identity(anchor, one, other))
+        _tell(answers.read_answers(place), as_json)
+
+
+@app.command()
+def agreement(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
+    as_json: Json = False,
+) -> None:
+    """Tell how often raters agree, one file of answers each."""
+    from lorajax.service import answers, human_triplets
+
+    with failing_politely():
+        found = [answers.read_answers(file) for file in files]
+        pairs, share = human_triplets.agreement(found)
+    if as_json:
+        print_json({"raters": len(files), "pairs": pairs, "agreement": share})
+    elif share is None:
+        say("no comparison was answered by two raters")
+    else:
+        say(f"{share:.1%} of {pairs} pairs of answers agree; by chance one half do")
+
+
+def _tell(found: "Answers", as_json: bool) -> None:
+    answered, skipped = len(found.triplets), len(found.skipped)
+    if as_json:
+        document = {"file": str(found.file), "answered": answered, "skipped": skipped}
+        print_json(document)
+    else:
+        say(f"{answered} answered and {skipped} skipped in {found.file}")

@@ -1,0 +1,175 @@
+"""Labelling: answer, skip, undo, resume; keys and mouse; pictures and words."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lorajax.library import Library
+from lorajax.service.human_triplets import default_file
+from lorajax_tui.screens.label import LabelScreen
+from lorajax_tui.widgets.card import Card
+from lorajax_tui.widgets.picture import Picture
+from tests.tui.conftest import NAMES, MakeApp
+from tests.tui.driving import opened, screen_text, until, words
+
+COLOURS = ["red", "lime", "blue", "yellow", "cyan", "magenta"]
+
+
+@pytest.fixture
+def pictures(library: Path) -> None:
+    """A picture of its own colour beside every LoRA."""
+    with Library.open(library) as known, known.transaction():
+        for name, colour in zip(NAMES, COLOURS, strict=True):
+            file = library.parent / "loras" / f"{name}.png"
+            Image.new("RGB", (64, 48), colour).save(file)
+        known.execute("UPDATE paths SET told = json_set(told, '$.preview', 'x.png')")
+        known.grow_revision()
+
+
+async def asked(pilot) -> LabelScreen:
+    """Opens the screen and waits for a question."""
+    await opened(pilot)
+    await pilot.press("4")
+    await until(pilot, lambda: isinstance(pilot.app.screen, LabelScreen))
+    screen = pilot.app.screen
+    assert isinstance(screen, LabelScreen)
+    await until(pilot, lambda: screen.question is not None)
+    return screen
+
+
+def lines(library: Path) -> list[dict[str, str]]:
+    """The triplets that were written."""
+    text = default_file(library).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_answers_are_written_at_once_and_the_session_goes_on(
+    make_app: MakeApp, size: tuple[int, int]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        screen = await asked(pilot)
+        question = screen.question
+        assert question is not None
+        text = screen_text(pilot)
+        for name in (question.anchor.name, question.left.name, question.right.name):
+            assert name in text
+        await pilot.press("right")
+        await until(pilot, lambda: "1 answer" in screen_text(pilot))
+        assert lines(app.library) == [
+            {
+                "anchor": question.anchor.name,
+                "positive": question.right.name,
+                "negative": question.left.name,
+            }
+        ]
+        first = screen
+        await until(pilot, lambda: first.question not in (None, question))
+        second = screen.question
+        await pilot.press("space")
+        await until(pilot, lambda: "1 skipped" in screen_text(pilot))
+        third = screen.question and screen.question.identity
+        widths = {strip.cell_length for strip in screen._compositor.render_strips()}
+        assert widths == {size[0]}
+    again = make_app()
+    async with again.run_test(size=size) as pilot:
+        await until(pilot, lambda: isinstance(again.screen, LabelScreen))
+        screen = again.screen
+        assert isinstance(screen, LabelScreen)
+        await until(pilot, lambda: "1 answer · 1 skipped" in screen_text(pilot))
+        found = screen.question and screen.question.identity
+        assert found == third
+        assert second is not None and found != second.identity
+
+
+async def test_what_was_answered_or_skipped_is_undone(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await asked(pilot)
+        await pilot.press("u")
+        await until(pilot, lambda: bool(app._notifications))
+        first = screen.question
+        await pilot.press("left")
+        await until(pilot, lambda: screen.question is not first)
+        second = screen.question
+        await pilot.press("space")
+        await until(pilot, lambda: screen.question is not second)
+        await pilot.press("u")
+        await until(pilot, lambda: screen.question is second)
+        await pilot.press("backspace")
+        await until(pilot, lambda: screen.question is first)
+        assert lines(app.library) == [] and "0 answers" in screen_text(pilot)
+
+
+async def test_a_click_chooses_and_all_is_asked_at_last(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await asked(pilot)
+        question = screen.question
+        await pilot.click("#anchor")
+        assert screen.question is question and not default_file(app.library).exists()
+        await pilot.click("#left")
+        await until(pilot, lambda: screen.question is not question)
+        assert question is not None
+        assert lines(app.library)[0]["positive"] == question.left.name
+        # Four LoRAs of one space: four anchors with three pairs each.
+        for _ in range(11):
+            before = screen.question
+            await pilot.press("l")
+            await until(pilot, lambda before=before: screen.question is not before)
+        assert screen.question is None
+        assert "Nothing is left to ask" in screen_text(pilot)
+        await pilot.press("left", "space", "n", "b")
+        await until(pilot, lambda: "Nothing to ask" in screen_text(pilot))
+        assert "three LoRAs with names of their own" in screen_text(pilot)
+        await pilot.press("b")
+        await until(pilot, lambda: "is left to ask" in screen_text(pilot))
+
+
+@pytest.mark.usefixtures("pictures")
+async def test_pictures_are_shown_and_names_can_be_hidden(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await asked(pilot)
+        question = screen.question
+        assert question is not None
+        for place in ("anchor", "left", "right"):
+            name = getattr(question, place).name
+            picture = screen.query_one(f"#{place}", Card).query_one(Picture)
+            assert picture.size.height > 8
+            styles = {
+                (segment.style.color, segment.style.bgcolor)
+                for strip in picture.render_lines(picture.size.region)
+                for segment in strip
+                if segment.style and "▀" in segment.text
+            }
+            ((above, below),) = styles
+            expected = Image.new("RGB", (1, 1), COLOURS[NAMES.index(name)])
+            assert above == below and above is not None
+            assert tuple(above.triplet or ()) == expected.getpixel((0, 0))
+        assert question.anchor.name in screen_text(pilot)
+        await pilot.press("n")
+        assert question.anchor.name not in screen_text(pilot)
+
+
+async def test_a_damaged_file_of_answers_is_said(make_app: MakeApp) -> None:
+    app = make_app()
+    default_file(app.library).write_text("no triplet\n", encoding="utf-8")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("4")
+        await until(pilot, lambda: "Nothing to ask" in screen_text(pilot))
+        assert "line 1: expected" in words(pilot, ".notice-text")
+
+
+async def test_without_a_library_nothing_is_asked(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    app = make_app(tmp_path / "none.sqlite")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: "Nothing to ask" in screen_text(pilot))
+        await pilot.press("b", "left", "space", "u")

@@ -1,0 +1,192 @@
+"""The map: dots, colours, filter, keys and mouse, and its empty states."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lorajax.library import Library
+from lorajax.service import mapping
+from lorajax_tui.braille import View, towards
+from lorajax_tui.screens.map import MapScreen
+from lorajax_tui.screens.neighbours import NeighboursScreen
+from lorajax_tui.widgets.scatter import Scatter
+from tests.tui.conftest import MakeApp
+from tests.tui.driving import opened, screen_text, until, words
+
+
+async def shown(pilot) -> Scatter:
+    """Opens the map and waits for its dots."""
+    await opened(pilot)
+    await pilot.press("3")
+    await until(pilot, lambda: isinstance(pilot.app.screen, MapScreen))
+    scatter = pilot.app.screen.query_one(Scatter)
+    await until(pilot, lambda: len(scatter.positions) > 0)
+    await until(pilot, lambda: bool(scatter.size))
+    return scatter
+
+
+def seen(scatter: Scatter) -> View:
+    """What the map shows now."""
+    view = scatter.seen()
+    assert view is not None
+    return view
+
+
+def dots(text: str) -> int:
+    """How many raised dots a screen shows."""
+    return sum((ord(c) - 0x2800).bit_count() for c in text if "⠀" < c <= "⣿")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_every_lora_is_a_dot_with_its_name(
+    make_app: MakeApp, size: tuple[int, int]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        scatter = await shown(pilot)
+        expected = mapping.map_space(app.library)
+        assert list(scatter.names) == list(expected.names)
+        text = words(pilot, "#scatter")
+        assert all(name in text for name in ("Ink wash", "Oil 油絵", "[red]Clay"))
+        assert dots(text) == 4 * 4
+        assert "sd15 in the base space · 4 LoRAs" in screen_text(pilot)
+        widths = {strip.cell_length for strip in app.screen._compositor.render_strips()}
+        assert widths == {size[0]}
+
+
+async def test_keys_walk_zoom_and_pan(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        scatter = await shown(pilot)
+        await pilot.press("l")  # the first step goes to the middle
+        assert scatter.cursor is not None
+        for keys, dx, dy in (("left h", -1, 0), ("up k", 0, -1), ("right l", 1, 0)):
+            for key in keys.split():
+                here = scatter.cursor
+                await pilot.press(key)
+                expected = towards(scatter.positions, here, dx, dy)
+                assert scatter.cursor == (here if expected is None else expected)
+        view = seen(scatter)
+        await pilot.press("plus")
+        assert seen(scatter).scale > view.scale
+        await pilot.press("minus", "L")
+        assert seen(scatter).x > view.x
+        await pilot.resize_terminal(100, 30)
+        assert seen(scatter).scale == pytest.approx(view.scale)  # as it was left
+        await pilot.resize_terminal(120, 40)
+        await pilot.press("H", "J", "K", "0")
+        assert seen(scatter).scale == view.scale
+        await until(pilot, lambda: "rank" in words(pilot, "#facts"))
+        name = scatter.names[scatter.cursor]
+        assert name in words(pilot, "#facts")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, NeighboursScreen))
+        await until(pilot, lambda: words(pilot, "#trail") == name)
+
+
+async def test_the_mouse_picks_zooms_and_drags(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        scatter = await shown(pilot)
+        view = seen(scatter)
+        for index in range(len(scatter.names)):
+            right, down = view.dots(scatter.positions)[index]
+            await pilot.click(scatter, offset=(int(right // 2), int(down // 4)))
+            assert scatter.cursor == index
+        scatter.post_message(_scroll(scatter, 10, 10))
+        await pilot.pause()
+        assert seen(scatter).scale > view.scale
+        np.testing.assert_allclose(seen(scatter).place(10, 10), view.place(10, 10))
+        chosen = scatter.names[scatter.cursor or 0]
+        await pilot.press("0")
+        await pilot.mouse_down(scatter, offset=(20, 10))
+        scatter.post_message(_drag(scatter, 25, 8, 5, -2))
+        await pilot.mouse_up(scatter, offset=(25, 8))
+        await pilot.pause()
+        assert scatter.names[scatter.cursor or 0] == chosen
+        np.testing.assert_allclose(seen(scatter).place(25, 8), view.place(20, 10))
+        await pilot.press("0")
+        right, down = view.dots(scatter.positions)[scatter.cursor or 0]
+        offset = (int(right // 2), int(down // 4))
+        await pilot.click(scatter, offset=offset, times=2)
+        await until(pilot, lambda: isinstance(app.screen, NeighboursScreen))
+        await until(pilot, lambda: words(pilot, "#trail") == chosen)
+
+
+def _drag(scatter: Scatter, x: int, y: int, dx: int, dy: int):
+    from textual.events import MouseMove
+
+    return MouseMove(scatter, x, y, dx, dy, 1, False, False, False)
+
+
+def _scroll(scatter: Scatter, x: int, y: int):
+    from textual.events import MouseScrollUp
+
+    return MouseScrollUp(scatter, x, y, 0, 0, 0, False, False, False)
+
+
+async def test_the_filter_dims_and_keeps_the_cursor_among_what_fits(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        scatter = await shown(pilot)
+        await pilot.press("slash", *"ink")
+        await until(pilot, lambda: "2 of 4" in screen_text(pilot))
+        text = words(pilot, "#scatter")
+        assert "Ink wash" in text and "Clay" not in text and dots(text) == 4 * 4
+        await pilot.press("enter", "l", "l", "h", "h", "h")
+        assert scatter.names[scatter.cursor or 0].startswith("Ink")
+        await pilot.press("escape")
+        assert "Clay" in words(pilot, "#scatter")
+
+
+async def test_colours_spaces_and_what_is_remembered(make_app: MakeApp) -> None:
+    app = make_app()
+    with Library.open(app.library) as library, library.transaction():
+        keys = mapping.map_space(app.library).keys
+        for field in ("cluster", "style"):
+            for i, key in enumerate(keys):
+                row = (key, field, f"{field} {i % 2}", "test", None)
+                library.execute("INSERT INTO labels VALUES (?, ?, ?, ?, ?)", *row)
+    async with app.run_test(size=(120, 40)) as pilot:
+        scatter = await shown(pilot)
+        assert "cluster 0" in words(pilot, "#legend").replace("\xa0", " ")
+        await pilot.press("c")
+        assert "style 1" in words(pilot, "#legend").replace("\xa0", " ")
+        assert app.state.map_by == "style"
+        app.theme = "ansi-dark"
+        await pilot.press("b")
+        await until(pilot, lambda: "sdxl in" in screen_text(pilot))
+        assert list(scatter.names) == ["Watercolour"]
+        await pilot.press("c", "u")
+        said = [n.title for n in app._notifications]
+        assert "Nothing to colour by" in said and "UMAP is not installed" in said
+        await pilot.press("b")
+        await until(pilot, lambda: len(scatter.names) == 4)
+
+
+async def test_a_lora_of_the_library_is_found_on_the_map(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        table = await opened(pilot)
+        for name in ("Ink line", "Watercolour"):  # the second is of another space
+            await pilot.press("escape", "slash", *name, "enter", "m")
+            await until(pilot, lambda: isinstance(app.screen, MapScreen))
+            scatter = app.screen.query_one(Scatter)
+            await until(pilot, lambda: scatter.cursor is not None)  # noqa: B023
+            await until(pilot, lambda name=name: name in words(pilot, "#facts"))
+            await pilot.press("1")
+        assert table.row_count == 1
+
+
+async def test_without_vectors_the_map_says_what_to_do(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    app = make_app(tmp_path / "none.sqlite")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: "No map yet" in screen_text(pilot))
+        assert "lorajax index" in screen_text(pilot)
+        await pilot.press("c", "b", "slash", "a", "escape", "enter", "l", "plus", "d")

@@ -1,0 +1,128 @@
+"""What screens share on which one LoRA of many is chosen: its details beside them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from threading import Lock
+from typing import ClassVar
+
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.worker import get_current_worker
+
+from lorajax.errors import LorajaxError
+from lorajax.service import library as service
+from lorajax_tui.messages import (
+    EntryLoaded,
+    MapWanted,
+    PictureLoaded,
+    StrengthsLoaded,
+    TaskFailed,
+)
+from lorajax_tui.screens.frame import Frame
+from lorajax_tui.widgets.details import Details
+
+# Weights are read for a LoRA that was looked at this long, and only if they are small.
+_LOOK_SECONDS = 0.25
+MAX_WEIGHTS = 2**28
+# One file at a time: who browses faster than files are read fills no memory.
+_READING = Lock()
+
+
+class Browse(Frame):
+    """A screen with `Details`; subclasses say which LoRA is chosen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "details", "Details"),
+        Binding("p", "pin", "Pin", show=False),
+        Binding("v", "compare", "Compare", show=False),
+        Binding("m", "map", "On the map", show=False),
+    ]
+
+    def chosen_key(self) -> str | None:
+        """The content key of the chosen LoRA."""
+        raise NotImplementedError
+
+    def action_details(self) -> None:
+        """Hides the details; where the screen is narrow, shows them instead."""
+        self.toggle_class("-details")
+        self.toggle_class("-no-details")
+
+    def action_map(self) -> None:
+        """Shows where the chosen LoRA lies."""
+        if (key := self.chosen_key()) is not None:
+            self.post_message(MapWanted(key))
+
+    def compared_with(self) -> str | None:
+        """The content key that the chosen LoRA is compared with: the pinned one."""
+        return self.lorajax.pinned
+
+    def action_pin(self) -> None:
+        """Keeps the chosen LoRA to compare others with it; once more lets it go."""
+        key = self.chosen_key()
+        if key is not None:
+            self.lorajax.pin(None if key == self.lorajax.pinned else key)
+
+    def action_compare(self) -> None:
+        """Compares the chosen LoRA with the pinned one, module by module."""
+        from lorajax_tui.screens.compare import CompareScreen
+
+        chosen, other = self.chosen_key(), self.compared_with()
+        if chosen is None or other is None or chosen == other:
+            words = "Press p on one LoRA, then v on another."
+            self.notify(words, title="Nothing to compare with", markup=False)
+        else:
+            self.app.push_screen(CompareScreen(other, chosen))
+
+    def look_closer(self) -> None:
+        """Loads what is known of the chosen LoRA, once it has been so for a moment."""
+        self.after_rest(self._load_chosen)
+
+    def _load_chosen(self) -> None:
+        if (key := self.chosen_key()) is not None:
+            self._read_entry(key)
+
+    @work(thread=True, exclusive=True, group="entry", exit_on_error=False)
+    def _read_entry(self, key: str) -> None:
+        """Facts at once, then the picture, then the weights."""
+        from lorajax.service import comparing
+        from lorajax.service.previews import preview
+
+        worker, library = get_current_worker(), self.lorajax.library
+        try:
+            entry = service.entry(library, key)
+            self.post_message(EntryLoaded(key, entry))
+            if entry is None or worker.is_cancelled:
+                return
+            self.post_message(PictureLoaded(key, preview(entry)))
+            time.sleep(_LOOK_SECONDS)
+            with _READING:
+                if worker.is_cancelled or not _is_light(entry):
+                    return
+                found = comparing.strengths(library, key)
+            self.post_message(StrengthsLoaded(key, found))
+        except LorajaxError as error:
+            self.post_message(TaskFailed(error))
+
+    @on(EntryLoaded)
+    def _show_entry(self, message: EntryLoaded) -> None:
+        if message.key == self.chosen_key():
+            self.query_one(Details).show(message.entry)
+
+    @on(PictureLoaded)
+    def _show_picture(self, message: PictureLoaded) -> None:
+        if message.key == self.chosen_key():
+            self.query_one(Details).show_picture(message.pixels)
+
+    @on(StrengthsLoaded)
+    def _show_strengths(self, message: StrengthsLoaded) -> None:
+        if message.key == self.chosen_key():
+            self.query_one(Details).show_strengths(message.strengths)
+
+
+def _is_light(entry: service.Entry) -> bool:
+    """Whether its weights can be compared, are there, and are quickly read."""
+    file = Path(entry.path)
+    comparable = entry.facts.norm is not None and not entry.missing
+    return comparable and file.is_file() and file.stat().st_size <= MAX_WEIGHTS

@@ -1,0 +1,250 @@
+"""A space as a map: every LoRA a dot, coloured by what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from rich.text import Text
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+from textual.widgets import ContentSwitcher, Input, Static
+
+from lorajax.errors import LorajaxError
+from lorajax.service import grouping as grouping_service
+from lorajax.service import mapping
+from lorajax_tui.messages import (
+    MapFailed,
+    MapLoaded,
+    NeighboursWanted,
+)
+from lorajax_tui.screens.browse import Browse
+from lorajax_tui.themes import palette
+from lorajax_tui.widgets.details import Details
+from lorajax_tui.widgets.legend import Legend
+from lorajax_tui.widgets.notice import Notice
+from lorajax_tui.widgets.scatter import Scatter
+from lorajax_tui.words import count, safe
+
+if TYPE_CHECKING:
+    from lorajax.service.grouping import Grouping
+
+
+class MapScreen(Browse):
+    """The map, the groups below it, and details of the chosen dot beside it."""
+
+    mode = "map"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter"),
+        Binding("escape", "clear_filter", "Clear", show=False),
+        Binding("c", "colour", "Colour"),
+        Binding("b", "space", "Base"),
+        Binding("u", "project", "PCA or UMAP", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map: mapping.SpaceMap | None = None
+        self._spaces: list[mapping.Space] = []
+        self._groupings: list[Grouping] = []
+        self._wanted = ""
+
+    def body(self) -> Iterable[Widget]:
+        yield Horizontal(
+            Vertical(
+                Horizontal(
+                    Input(placeholder="Filter: /", id="filter", compact=True),
+                    Static(id="shown"),
+                    id="filter-line",
+                ),
+                ContentSwitcher(
+                    Notice(id="notice"),
+                    Vertical(Scatter(id="scatter"), Legend(id="legend"), id="map"),
+                    initial="notice",
+                ),
+                Static(id="about-map"),
+                id="browse",
+            ),
+            Details(id="details"),
+            id="columns",
+        )
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.add_class("-notice")
+        self.watch(self.app, "collection", self._load, init=False)
+        self.watch(self.app, "theme", self._paint, init=False)
+        self._load()
+
+    def find(self, key: str) -> None:
+        """Chooses a LoRA, in whatever space it lies."""
+        self._wanted = key
+        if self.map is not None and key in self.map.keys:
+            return self._choose_wanted()
+        collection = self.lorajax.collection
+        base = collection.base_model(key) if collection is not None else None
+        if base is not None and base in [space.base_model for space in self._spaces]:
+            self.lorajax.remember(map_space=base)
+        self._load()
+
+    def _load(self) -> None:
+        if self.map is None:
+            self._say("Drawing the map …", kind="loading")
+        self._read(self.lorajax.state.map_space, self.lorajax.state.map_method)
+
+    @work(thread=True, exclusive=True, group="map", exit_on_error=False)
+    def _read(self, space: str, method: str) -> None:
+        library = self.lorajax.library
+        try:
+            known = mapping.spaces(library)
+            names = {name for one in known for name in (one.name, one.base_model)}
+            umap = method == "umap" and mapping.has_umap()
+            draw = mapping.umap_in_process if umap else mapping.map_space
+            found = draw(library, space if space in names else None)
+            groupings = grouping_service.groupings(library, found.keys)
+        except LorajaxError as error:
+            self.post_message(MapFailed(error))
+        else:
+            self.post_message(MapLoaded(found, known, groupings))
+
+    @on(MapFailed)
+    def _show_failure(self, message: MapFailed) -> None:
+        self.map = None
+        self._say("No map yet", message.error.message, message.error.hint)
+
+    def _say(self, title: str, text: str = "", hint: str = "", kind: str = "") -> None:
+        self.query_one(ContentSwitcher).current = "notice"
+        self.add_class("-notice")
+        self.query_one("#about-map", Static).update("")
+        self.query_one("#notice", Notice).say(title, text, hint, kind)
+
+    @on(MapLoaded)
+    def _show(self, message: MapLoaded) -> None:
+        same = self.map is message.map
+        self.map, self._spaces = message.map, message.spaces
+        self._groupings = message.groupings
+        self.query_one(ContentSwitcher).current = "map"
+        self.remove_class("-notice")
+        scatter = self.query_one(Scatter)
+        if not same:
+            scatter.show(self.map.positions, self.map.names)
+        self._paint()
+        self._filter()
+        self._describe(self.map)
+        if not isinstance(self.focused, Input):
+            scatter.focus()
+        self._choose_wanted()
+
+    def _choose_wanted(self) -> None:
+        keys = self.map.keys if self.map is not None else ()
+        if self._wanted in keys:
+            self.query_one(Scatter).choose(keys.index(self._wanted))
+            self._wanted = ""
+
+    def _describe(self, found: mapping.SpaceMap) -> None:
+        base, basis, encoder = found.space.rsplit(":", 2)
+        learned = "the base space" if encoder == "none" else f"{basis}:{encoder}"
+        text = Text(no_wrap=True, overflow="ellipsis")
+        text.append(safe(base), "bold")
+        text.append(f" in {safe(learned)} · {count(len(found.keys), 'LoRA')} · ", "dim")
+        if found.explained is None:
+            text.append("UMAP", "dim")
+        else:
+            first, second = found.explained
+            text.append(f"PCA → {first:.0%} ↑ {second:.0%}", "dim")
+        self.query_one("#about-map", Static).update(text)
+
+    @property
+    def _grouping(self) -> Grouping | None:
+        wanted = self.lorajax.state.map_by
+        found = [one for one in self._groupings if one.by == wanted]
+        return (found or self._groupings or [None])[0]
+
+    def _paint(self) -> None:
+        """Colours the dots by their groups; the largest groups get a colour each."""
+        if self.map is None:
+            return
+        colours, chosen = palette(self.app), self._grouping
+        others = "bright_black" if self.app.current_theme.ansi else "#808080"
+        names = chosen.names[: len(colours)] if chosen is not None else ()
+        place = {name: i for i, name in enumerate(names)}
+        own = chosen.of if chosen is not None else ("",) * len(self.map.keys)
+        groups = np.array([place.get(name, len(colours)) for name in own], dtype=int)
+        last = others if chosen is not None else colours[0]
+        self.query_one(Scatter).paint(groups, [*colours, last])
+        self.query_one(Legend).show(chosen, colours, others)
+
+    def action_colour(self) -> None:
+        """Colours by the next thing that is known."""
+        ways = [one.by for one in self._groupings]
+        if self._grouping is None:
+            words = "Tags, labels, folders or variants would tell them apart."
+            self.notify(words, title="Nothing to colour by", markup=False)
+            return
+        following = (ways.index(self._grouping.by) + 1) % len(ways)
+        self.lorajax.remember(map_by=ways[following])
+        self._paint()
+
+    def action_space(self) -> None:
+        """Draws the next space."""
+        names = [space.name for space in self._spaces]
+        if self.map is None or len(names) < 2:
+            self.notify("All LoRAs lie in this space.", markup=False)
+            return
+        following = (names.index(self.map.space) + 1) % len(names)
+        self.lorajax.remember(map_space=names[following])
+        self._load()
+
+    def action_project(self) -> None:
+        """Changes between PCA and UMAP."""
+        if not mapping.has_umap():
+            words = "pip install umap-learn"
+            self.notify(words, title="UMAP is not installed", markup=False)
+            return
+        method = "pca" if self.lorajax.state.map_method == "umap" else "umap"
+        self.lorajax.remember(map_method=method)
+        if method == "umap":
+            self._say("Drawing the map …", "UMAP takes a while.", kind="loading")
+        self._load()
+
+    def action_filter(self) -> None:
+        self.query_one("#filter", Input).focus()
+
+    def action_clear_filter(self) -> None:
+        self.query_one("#filter", Input).value = ""
+        self.query_one(Scatter).focus()
+
+    @on(Input.Submitted, "#filter")
+    def _filter_submitted(self) -> None:
+        self.query_one(Scatter).focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter(self) -> None:
+        """Dims the dots that do not hold every word."""
+        collection = self.lorajax.collection
+        if self.map is None or collection is None:
+            return
+        words = self.query_one("#filter", Input).value
+        fits = collection.keys_with(words) if words.strip() else set(self.map.keys)
+        lit = np.array([key in fits for key in self.map.keys], dtype=bool)
+        self.query_one(Scatter).light(lit)
+        filtered = f"{int(lit.sum()):,} of {len(lit):,}" if words.strip() else ""
+        self.query_one("#shown", Static).update(filtered)
+
+    @on(Scatter.Chosen)
+    def _walk(self, message: Scatter.Chosen) -> None:
+        if self.map is not None:
+            index = message.index
+            wanted = NeighboursWanted(self.map.keys[index], self.map.names[index])
+            self.post_message(wanted)
+
+    @on(Scatter.Moved)
+    def _moved(self) -> None:
+        self.look_closer()
+
+    def chosen_key(self) -> str | None:
+        index = self.query_one(Scatter).cursor
+        return self.map.keys[index] if self.map and index is not None else None
