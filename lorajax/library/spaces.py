@@ -6,7 +6,7 @@ that needs no model at all, its base space.
 
 from typing import NamedTuple
 
-BASE_SPACE = "base-space-1"
+BASE_SPACE = "base-space-2"
 NO_ENCODER = "none"
 # Where whole updates are kept small to tell duplicates; nobody searches there.
 WHOLE_SKETCH = "whole-sketch-1"

@@ -1,21 +1,16 @@
 """A small linear image of a whole update, to tell copies of it from other updates.
 
-Every number of every module's core Ωₗᵀ ΔWₘ Ωᵣ is added, with a random sign, to one of
-512 random places: linear in ΔW, so that scaled copies lie on one ray, a merge lies in
-the plane of its parents, and ‖z − c z′‖ estimates ‖ΔW − c ΔW′‖. Unlike in the base
-space, modules weigh as much as their updates do.
-
-Reference: M. Charikar, K. Chen and M. Farach-Colton, 2002 (count sketch).
+z is the count sketch of every module's core Ωₗᵀ ΔWₘ Ωᵣ: linear in ΔW, so that scaled
+copies lie on one ray, a merge lies in the plane of its parents, and ‖z − c z′‖ is about
+‖ΔW − c ΔW′‖. Unlike in the base space, modules weigh as much as their updates do.
 """
 
-from functools import lru_cache
-
 import numpy as np
-from blake3 import blake3
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from lorajax.adapters.adapter import Adapter, check_vector
 from lorajax.errors import ProjectionError
+from lorajax.projection.count_sketch import count_sketch
 from lorajax.projection.sketch import sketch_adapter
 
 SIDE = 8
@@ -36,12 +31,9 @@ def whole_sketch(adapter: Adapter) -> Float[np.ndarray, " e"]:
     check_vector(adapter)
     with np.errstate(all="ignore"):
         cores = sketch_adapter(adapter, SIDE)
-        places, signs = zip(*map(_places, cores), strict=True)
         # Divided by the norm first, so that squares of large updates stay numbers.
-        numbers = np.concatenate(list(cores.values())) / adapter.norm
-        vector = np.bincount(
-            np.concatenate(places), numbers * np.concatenate(signs), WIDTH
-        )
+        shares = {module: core / adapter.norm for module, core in cores.items()}
+        vector = count_sketch(shares, "whole", WIDTH)
         length = np.linalg.norm(vector)
     if not 0 < length < np.inf:
         raise ProjectionError(
@@ -50,12 +42,3 @@ def whole_sketch(adapter: Adapter) -> Float[np.ndarray, " e"]:
             "the training diverged or the file is damaged: use an earlier checkpoint",
         )
     return vector.astype("f4")
-
-
-@lru_cache(maxsize=16384)
-def _places(module: str) -> tuple[Int[np.ndarray, " c"], Float[np.ndarray, " c"]]:
-    """Where the numbers of a module's core go, and their signs; for ever the same."""
-    seed = int.from_bytes(blake3(f"{module}/whole".encode()).digest()[:16], "little")
-    words = np.random.PCG64(seed).random_raw(SIDE * SIDE)
-    places = (words % WIDTH).astype(np.int16)
-    return places, np.where(words >> np.uint64(63), 1.0, -1.0).astype("f4")

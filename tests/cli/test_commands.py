@@ -66,7 +66,7 @@ def test_index_and_search_real_files_without_a_model(tmp_path: Path) -> None:
     assert report["added"] == 3 and report["base_models"] == {"sd1": 3}
     assert document("index", REAL, "--library", library)["unchanged"] == 3
     found = document("search", "lora_disney", "--library", library, "-k", 2)
-    assert found["space"].startswith("sd1:base-space-1")
+    assert found["space"].startswith("sd1:base-space-2")
     assert [match["rank"] for match in found["matches"]] == [1, 2]
     assert {"name", "path", "similarity", "tier"} <= set(found["matches"][0])
     by_file = document("search", real_files()[0], "--library", library)

@@ -102,7 +102,7 @@ def test_the_base_space_where_there_is_no_bundle(paths: list[Path]) -> None:
     expected = [base_space_vector(read_adapter(path)) for path in paths[3:6]]
     np.testing.assert_array_equal(vectorizer.transform(paths[3:6]), expected)
     assert vectorizer.n_features_out_ == 1024
-    assert vectorizer.space_ == "lorajax-zoo-1:base-space-1:none"
+    assert vectorizer.space_ == "lorajax-zoo-1:base-space-2:none"
 
 
 def test_all_that_holds_paths_will_do(paths: list[Path]) -> None:

@@ -13,7 +13,7 @@ from lorajax.library.schema import unusable
 from lorajax.service import keeping
 from tests.library.fakes import vector_of
 
-SPACE = "sd15:base-space-1:none"
+SPACE = "sd15:base-space-2:none"
 COUNT = 400
 PAGE = 4096
 

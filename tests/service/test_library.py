@@ -84,7 +84,7 @@ def test_a_model_that_is_asked_for_is_the_one_searched(
         index(library, [path.parent / "a.safetensors"], Reader(), embedder)
     assert service.neighbours(path, "a", model=bundle).space == "sd15:basis:e1"
     found = service.neighbours(path, "a", model=service.NO_BUNDLE)
-    assert (found.space, found.searched) == ("sd15:base-space-1:none", 3)
+    assert (found.space, found.searched) == ("sd15:base-space-2:none", 3)
     assert opened == [bundle, bundle, None]
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CONNECTIVITY, EXPANSION_ADD = 16, 128
 # Candidates that the graph keeps while it is searched, and least that it proposes.
-EXPANSION, PROPOSED = 1024, 128
+EXPANSION, PROPOSED = 2048, 128
 # Where more would have to be proposed, because few rows are allowed, exact is quicker.
 MOST_PROPOSED = 4096
 _BATCH, _PLACED_EVERY = 10_000, 200_000
