@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from lorajax.library.duplicates.candidates import Joined
 from lorajax.library.duplicates.climbing import Climb
 from lorajax.library.duplicates.copies import read_copies, same_files
 from lorajax.library.duplicates.found import (
@@ -20,6 +19,7 @@ from lorajax.library.duplicates.keeping import RULES, group_of, member
 from lorajax.library.duplicates.runs import noise_pairs, progress
 from lorajax.library.duplicates.shelf import Shelf
 from lorajax.library.entry import Entry
+from lorajax.library.joined import Joined
 from lorajax.library.spaces import sketch_space
 from lorajax.library.store import Library
 
