@@ -87,10 +87,10 @@ def find_clusters(
     Raises:
       LibraryError: where the space holds no vector.
     """
-    keys, matrix = library.vectors(space)
+    keys, rows = library.unit_rows(space)
     groups = update_groups(library, keys)
     _, firsts = np.unique(groups, return_index=True)
-    vectors = _unit(matrix[firsts])
+    vectors = rows[firsts]
     found, firmness = cluster(vectors, min_size)
     numbers, last = _numbers(library, base_model, keys, found[groups])
     words = _words(library, [keys[first] for first in firsts])
@@ -225,8 +225,3 @@ def _note(base_model: str) -> str:
 
 def _firmest(label: Label) -> tuple[float, str]:
     return -(label.confidence or 0.0), label.key
-
-
-def _unit(rows: Float[np.ndarray, "n e"]) -> Float[np.ndarray, "n e"]:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.maximum(norms, np.finfo(rows.dtype).tiny)

@@ -65,8 +65,7 @@ def open_judge(
     Raises:
       LibraryError: where the space is empty or its labels are too few.
     """
-    keys, matrix = library.vectors(space)
-    vectors = _unit(matrix)
+    keys, vectors = library.unit_rows(space)
     works = work_groups(library, keys)
     values = values_of(library, field)
     places = [i for i, key in enumerate(keys) if key in values]
@@ -86,8 +85,3 @@ def open_judge(
 def _places(values: Sequence[str], names: tuple[str, ...]) -> Int[np.ndarray, " n"]:
     where = {name: i for i, name in enumerate(names)}
     return np.array([where[value] for value in values], np.int64)
-
-
-def _unit(rows: Float[np.ndarray, "n e"]) -> Float[np.ndarray, "n e"]:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.maximum(norms, np.finfo(rows.dtype).tiny)

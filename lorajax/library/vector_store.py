@@ -60,8 +60,26 @@ class VectorStore(Database):
         """The spaces in which a LoRA has a vector, the newest vector last."""
         return [space for (space,) in self.query(_SPACES_OF, key)]
 
+    def unit_rows(self, space: str) -> tuple[list[str], Float[np.ndarray, "n e"]]:
+        """Content keys and unit vectors of a whole space, row by row.
+
+        The rows are mapped from disk where none was removed, and are not to be written.
+
+        Raises:
+          LibraryError: when the space holds no vector.
+        """
+        matrix = self.matrix(space)
+        known = dict(self.query("SELECT id, key FROM vectors WHERE space = ?", space))
+        # Another process may have removed some since the matrix was opened.
+        there = np.array([id_ in known for id_ in matrix.ids.tolist()])
+        keys = [known[id_] for id_ in matrix.ids[there].tolist()]
+        return keys, matrix.rows if there.all() else matrix.rows[there]
+
     def vectors(self, space: str) -> tuple[list[str], Float[np.ndarray, "n e"]]:
-        """Keys and vectors of one space, row by row.
+        """Content keys and vectors of a whole space as they are stored, in memory.
+
+        For those whose lengths mean something, as of whole sketches, and for export;
+        whoever only compares takes `unit_rows`.
 
         Raises:
           LibraryError: when the space holds no vector.

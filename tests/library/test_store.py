@@ -65,6 +65,21 @@ def test_vectors_come_back_row_by_row(library: Library) -> None:
     assert library.spaces() == {"s:b:e": 5}
 
 
+def test_unit_rows_are_those_that_are_left(library: Library) -> None:
+    rows = np.random.default_rng(4).normal(size=(6, 5)).astype(np.float32)
+    for i, row in enumerate(rows):
+        library.upsert(f"{i}", FACTS, Place(Path(f"/a/{i}"), STAMP), {"s:b:e": row})
+    assert sorted(library.unit_rows("s:b:e")[0]) == [f"{i}" for i in range(6)]
+    library.execute("DELETE FROM vectors WHERE key = '2'")
+    library.write_vector("4", "s:b:e", -rows[4])
+    rows[4] *= -1
+    keys, found = library.unit_rows("s:b:e")
+    assert sorted(keys) == ["0", "1", "3", "4", "5"]
+    wanted = rows[[int(key) for key in keys]]
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
 def test_forgetting_missing_files_takes_their_vectors_along(library: Library) -> None:
     for name in ("a", "b"):
         vector = np.ones(3, np.float32)

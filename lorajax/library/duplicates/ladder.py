@@ -78,6 +78,7 @@ def _by_base(
         if entry.facts.fingerprint:
             bases.setdefault(entry.facts.base_model, {})[entry.key] = entry
     for base_model, known in sorted(bases.items()):
+        # Their lengths tell: sums of LoRAs are sums of sketches as they are stored.
         keys, sketches = library.vectors(sketch_space(base_model))
         rows = [row for row, key in enumerate(keys) if key in known]
         yield base_model, [known[keys[row]] for row in rows], sketches[rows]
