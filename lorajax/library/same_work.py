@@ -19,9 +19,9 @@ from lorajax.adapters.fingerprint import (
     parse_fingerprint,
     same_update,
 )
-from lorajax.library.file_store import read_told
 from lorajax.library.joined import Joined
 from lorajax.library.store import Library
+from lorajax.library.store.file_store import read_told
 
 _TOLD = 'SELECT key, told FROM paths WHERE told LIKE \'%"session": "_%\''
 # Points that the tree is asked about at once: what it finds of them lies in memory.

@@ -7,14 +7,13 @@ from typing import Any
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library, find
-from lorajax.library.clustering import MIN_SIZE
-from lorajax.library.clusters import Clusters, find_clusters, kept_clusters
-from lorajax.library.derived_labels import derive_labels
+from lorajax.library.clusters import MIN_SIZE, Clusters, find_clusters, kept_clusters
 from lorajax.library.labels import (
     Change,
     Label,
     change_labels,
     check_field,
+    derive_labels,
     effective,
     read_labels,
     undo,

@@ -23,8 +23,8 @@ from lorajax.library import (
     vector_of,
 )
 from lorajax.library.entry import placed
-from lorajax.library.location import library_file
 from lorajax.library.searching.space import forget_spaces, open_space
+from lorajax.library.store.location import library_file
 from lorajax.service.progress import OnProgress, Progress
 
 BUNDLE = "bundle"
