@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from lorajax.library import Library, stamp
-from lorajax.library.checking import damages
+from lorajax.library.store.checking import damages
 from lorajax.service.progress import parse_progress
 
 INDEX = """

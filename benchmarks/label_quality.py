@@ -25,9 +25,10 @@ import numpy as np
 
 from lorajax.dataset.label_files import read_labels
 from lorajax.library import Library
-from lorajax.library.classifying import Answer, Known, answer, fit
-from lorajax.library.cluster_names import cluster_name, naming_words
-from lorajax.library.clustering import DIMENSIONS, MIN_SIZE, cluster
+from lorajax.library.clusters import MIN_SIZE
+from lorajax.library.clusters.density import DIMENSIONS, cluster
+from lorajax.library.clusters.names import cluster_name, naming_words
+from lorajax.library.guesses import Answer, Known, answer, fit
 
 ASKED, UNKNOWN_STYLES, BINS = 2, 0.25, 10
 

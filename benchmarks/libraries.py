@@ -23,7 +23,7 @@ from lorajax.library import (
     base_space,
     build_index,
 )
-from lorajax.library.schema import connect
+from lorajax.library.store.schema import connect
 from lorajax.library.vectors.rows import put_vector
 
 # Raise it when other libraries are drawn, or the schema of libraries changes.

@@ -138,21 +138,26 @@ def parse_fingerprint(text: str) -> Fingerprint:
 
 def compare(first: Fingerprint, second: Fingerprint) -> Comparison:
     """How far apart two updates of one base model are."""
-    steps = np.subtract(first.direction, second.direction, dtype="f8")
-    difference = STEP * math.sqrt(np.mean(steps**2))
+    distance = math.dist(first.direction, second.direction)
+    difference = STEP * distance / math.sqrt(NUMBERS)
     return Comparison(difference, second.norm / first.norm)
 
 
 def same_update(
-    first: Fingerprint, second: Fingerprint, tolerance: float = TOLERANCE
+    first: Fingerprint,
+    second: Fingerprint,
+    tolerance: float = TOLERANCE,
+    scaled: bool = False,
 ) -> bool:
-    """Whether two fingerprints name one update, strength included.
+    """Whether two fingerprints of one base model name one update.
 
     Args:
       tolerance: the relative error that counts as rounding; one that takes in casts to
         eight bits also takes in the late epochs of a run.
+      scaled: whether an update counts as itself at another strength, too.
     """
-    return compare(first, second).is_same(tolerance)
+    found = compare(first, second)
+    return found.is_same(tolerance) or (scaled and found.is_scaled(tolerance))
 
 
 def _signs(

@@ -1,4 +1,4 @@
-"""`lorajax library`: what is in the library, whether it is whole, what to forget."""
+"""`lorajax library`: what it holds, whether it is whole, its index, what to forget."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +7,13 @@ from typing import Annotated
 import typer
 
 from lorajax.cli.collection import Json, LibraryOption
-from lorajax.cli.output import failing_politely, note, print_json, say
+from lorajax.cli.output import (
+    failing_politely,
+    note,
+    print_json,
+    say,
+    showing_progress,
+)
 
 app = typer.Typer(
     help="Look after the library: what it holds, whether it is whole.",
@@ -72,6 +78,22 @@ def check(
     if found.damages and found.saved is None:
         note("hint:  save what can be read with `lorajax library check --repair`", "")
         raise typer.Exit(1)
+
+
+@app.command()
+def build_index(library: LibraryOption = None, as_json: Json = False) -> None:
+    """Make searches of very large spaces quicker; again, after many were added."""
+    from lorajax.service import library as service
+
+    with failing_politely(), showing_progress() as on_progress:
+        built = service.build_indexes(library, on_progress)
+    if as_json:
+        print_json({"library": str(service.library_path(library)), "indexes": built})
+        return
+    for space, count in built.items():
+        say(f"{space}: an index of {count:,} vectors")
+    if not built:
+        say("no index is needed: every space is searched exactly in a moment")
 
 
 @app.command()

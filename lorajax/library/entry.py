@@ -118,7 +118,7 @@ class Place:
     Attributes:
       header: BLAKE3 of the file's header; with the content key it names the file's
         bytes.
-      config, beside: stamps of what lies beside it (`lorajax.library.listing`).
+      config, beside: stamps of what lies beside it (`indexing.listing`).
     """
 
     path: Path

@@ -1,93 +1,92 @@
 """Which LoRAs are one piece of work: copies of one update, and epochs of one run.
 
 Receives content keys, hands out a group number each. Copies must not make a cluster
-and must not vouch for each other's labels; neither must the epochs of a run.
+and must not vouch for each other's labels; neither must the epochs of a run. Whether
+two updates are one is `same_update`'s to say; here it is asked of a whole collection.
 """
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from jaxtyping import Int
 
-from lorajax.adapters.fingerprint import NUMBERS, STEP, TOLERANCE, parse_fingerprint
-from lorajax.library.file_store import read_told
+from lorajax.adapters.fingerprint import (
+    NUMBERS,
+    STEP,
+    TOLERANCE,
+    Fingerprint,
+    parse_fingerprint,
+    same_update,
+)
+from lorajax.library.joined import Joined
 from lorajax.library.store import Library
+from lorajax.library.store.file_store import read_told
 
 _TOLD = 'SELECT key, told FROM paths WHERE told LIKE \'%"session": "_%\''
+# Points that the tree is asked about at once: what it finds of them lies in memory.
+_ASKED = 1024
+
+
+def same_updates(
+    fingerprints: Sequence[Fingerprint | None], tolerance: float = TOLERANCE
+) -> Joined:
+    """Updates that are the same, whatever their strength, or joined by such as are.
+
+    Fingerprints are points in 16 dimensions: copies lie within rounding of each other,
+    and a tree finds them without comparing all with all.
+
+    Args:
+      fingerprints: of one base model; who has none is alone.
+      tolerance: the difference of two directions that counts as rounding.
+    """
+    from sklearn.neighbors import KDTree
+
+    joined = Joined(len(fingerprints))
+    first: dict[tuple[int, ...], tuple[int, Fingerprint]] = {}
+    for place, mark in enumerate(fingerprints):
+        if mark is not None:
+            joined.join(first.setdefault(mark.direction, (place, mark))[0], place)
+    if len(first) < 2:
+        return joined
+    points, marked = np.array(list(first), "f4"), list(first.values())
+    tree = KDTree(points)
+    # A little more than the rule takes, which has the last word.
+    radius = 1.001 * tolerance * math.sqrt(NUMBERS) / STEP
+    for start in range(0, len(points), _ASKED):
+        near = tree.query_radius(points[start : start + _ASKED], radius)
+        for (place, mark), others in zip(marked[start:], near, strict=False):
+            for other, its in (marked[point] for point in others):
+                apart = joined.root(place) != joined.root(other)
+                if apart and same_update(mark, its, tolerance, scaled=True):
+                    joined.join(place, other)
+    return joined
 
 
 def update_groups(
     library: Library, keys: Sequence[str], tolerance: float = TOLERANCE
 ) -> Int[np.ndarray, " n"]:
-    """One number for all copies of an update, whatever their strength.
-
-    Args:
-      tolerance: the difference of two directions that counts as rounding.
-    """
-    parents = _Forest(len(keys))
-    for first, second in _equal_pairs(library, keys, tolerance):
-        parents.join(first, second)
-    return parents.numbers()
+    """One number for all copies of an update, whatever their strength."""
+    return _copies(library, keys, tolerance).numbers()
 
 
 def work_groups(
     library: Library, keys: Sequence[str], tolerance: float = TOLERANCE
 ) -> Int[np.ndarray, " n"]:
     """One number for all copies of an update and all epochs of its run."""
-    parents = _Forest(len(keys))
-    for first, second in _equal_pairs(library, keys, tolerance):
-        parents.join(first, second)
+    joined = _copies(library, keys, tolerance)
     places = {key: place for place, key in enumerate(keys)}
     sessions: dict[Hashable, int] = {}
     for key, text in library.query(_TOLD):
         if key in places and (session := read_told(text).session):
-            parents.join(sessions.setdefault(session, places[key]), places[key])
-    return parents.numbers()
+            joined.join(sessions.setdefault(session, places[key]), places[key])
+    return joined.numbers()
 
 
-def _equal_pairs(
-    library: Library, keys: Sequence[str], tolerance: float
-) -> Iterable[tuple[int, int]]:
-    """Pairs of places whose directions differ by no more than the tolerance."""
-    from sklearn.neighbors import KDTree
-
+def _copies(library: Library, keys: Sequence[str], tolerance: float) -> Joined:
     rows = library.query("SELECT key, fingerprint FROM loras WHERE fingerprint != ''")
     known = dict(rows)
-    places = [place for place, key in enumerate(keys) if key in known]
-    if len(places) < 2:
-        return
-    codes = [parse_fingerprint(known[keys[place]]).direction for place in places]
-    points, which = np.unique(np.array(codes, "f8"), axis=0, return_inverse=True)
-    which = which.reshape(-1)
-    first = np.full(len(points), -1)
-    for row, place in zip(which, places, strict=True):
-        if first[row] < 0:
-            first[row] = place
-        yield int(first[row]), place
-    radius = tolerance / STEP * math.sqrt(NUMBERS)
-    for row, near in enumerate(KDTree(points).query_radius(points, radius)):
-        for other in near[near > row]:
-            yield int(first[row]), int(first[other])
-
-
-class _Forest:
-    """Sets that are joined pair by pair."""
-
-    def __init__(self, count: int) -> None:
-        self.parent = list(range(count))
-
-    def root(self, place: int) -> int:
-        while self.parent[place] != place:
-            self.parent[place] = self.parent[self.parent[place]]
-            place = self.parent[place]
-        return place
-
-    def join(self, first: int, second: int) -> None:
-        first, second = sorted((self.root(first), self.root(second)))
-        self.parent[second] = first
-
-    def numbers(self) -> Int[np.ndarray, " n"]:
-        """0, 1, … by the first place of each set."""
-        roots = np.array([self.root(place) for place in range(len(self.parent))], int)
-        return np.unique(roots, return_inverse=True)[1].reshape(-1)
+    texts = [known.get(key) for key in keys]
+    return same_updates(
+        [parse_fingerprint(text) if text else None for text in texts], tolerance
+    )

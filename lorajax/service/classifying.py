@@ -9,14 +9,13 @@ import numpy as np
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library
-from lorajax.library.classifying import PRECISION, Answer
-from lorajax.library.derived_labels import derive_labels
 from lorajax.library.entry import placed
-from lorajax.library.label_guesses import Judge, open_judge
+from lorajax.library.guesses import PRECISION, Answer, Judge, open_judge
 from lorajax.library.labels import (
     CLASSIFIED,
     Label,
     check_field,
+    derive_labels,
     drop_labels,
     values_of,
     write_labels,

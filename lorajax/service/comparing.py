@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lorajax.errors import AdapterError, LibraryError
+from lorajax.errors import LibraryError
 from lorajax.library import Entry, Library, find
-
-if TYPE_CHECKING:
-    from lorajax.adapters.adapter import Adapter
+from lorajax.projection.agreement import ModulePair, norm_of, pair_modules
+from lorajax.service.reading import read_entry
 
 # Numbered blocks become ranges of blocks until so few are left.
 MAX_BLOCKS = 24
@@ -32,20 +31,6 @@ class Strength:
     block: str
     norm: float
     share: float
-
-
-@dataclass(frozen=True)
-class ModulePair:
-    """One module in two LoRAs.
-
-    Attributes:
-      norms: of either's update; 0 where it changes nothing there.
-      cosine: of the two updates; None where one of them is zero.
-    """
-
-    module: str
-    norms: tuple[float, float]
-    cosine: float | None
 
 
 @dataclass(frozen=True)
@@ -69,18 +54,19 @@ def compare(path: Path | None, first: str, second: str) -> Comparison:
     """Compares two LoRAs of the library, by content key, path, or name.
 
     Raises:
-      LibraryError: where they are of two base models, or a file is gone.
-      LorajaxError: where a file cannot be read, or is one of tier `operator`.
+      LorajaxError: where they are of two base models, and where a file is gone, has
+        changed since it was indexed, cannot be read, or is one of tier `operator`.
     """
     with Library.open(path, create=False) as library:
         a, b = (library.entry(name) or find(library, name) for name in (first, second))
+    # Told before two files are read for nothing.
     if a.facts.base_model != b.facts.base_model:
         raise LibraryError(
             f"expected two LoRAs of one base model, found {a.facts.base_model} and "
             f"{b.facts.base_model}",
             "compare LoRAs of one base model",
         )
-    pairs = compare_updates(_adapter(a), _adapter(b))
+    pairs = pair_modules(read_entry(a), read_entry(b))
     norms = [math.hypot(*(pair.norms[side] for pair in pairs)) for side in (0, 1)]
     products = [(p.cosine or 0.0) * p.norms[0] * p.norms[1] for p in pairs]
     cosines = [pair.cosine for pair in pairs if pair.cosine is not None]
@@ -92,48 +78,22 @@ def compare(path: Path | None, first: str, second: str) -> Comparison:
     )
 
 
-def compare_updates(a: "Adapter", b: "Adapter") -> tuple[ModulePair, ...]:
-    """Every module that either changes, in the order of the base model."""
-    from lorajax.adapters.algebra import inner
-
-    pairs = []
-    for module in _in_order(list(a.updates), list(b.updates)):
-        ours, theirs = a.updates.get(module), b.updates.get(module)
-        norms = (_norm(ours), _norm(theirs))
-        cosine = None
-        if ours is not None and theirs is not None and all(norms):
-            cosine = max(-1.0, min(1.0, inner(ours, theirs) / (norms[0] * norms[1])))
-        pairs.append(ModulePair(module, norms, cosine))
-    return tuple(pairs)
-
-
-def _in_order(ours: list[str], theirs: list[str]) -> list[str]:
-    """All modules of two lists, each of which is in the order of the base model."""
-    known, merged, start = set(ours), [], 0
-    for module in ours:
-        if module in theirs[start:]:
-            stop = theirs.index(module, start)
-            merged += [other for other in theirs[start:stop] if other not in known]
-            start = stop + 1
-        merged.append(module)
-    return merged + [other for other in theirs[start:] if other not in known]
-
-
 def strengths(path: Path | None, key: str) -> tuple[Strength, ...]:
     """Where a LoRA is strong: the norm of every block of its network, in order.
 
     Raises:
-      LorajaxError: where its file is gone, cannot be read, or has no update.
+      LorajaxError: where its file is gone, has changed, cannot be read, or is one of
+        tier `operator`.
     """
     with Library.open(path, create=False) as library:
         entry = library.entry(key) or find(library, key)
-    return _strengths(_file(entry), key)
+    return _strengths(entry)
 
 
 @lru_cache(maxsize=512)
-def _strengths(file: Path, key: str) -> tuple[Strength, ...]:
-    updates = _read(file).updates
-    return blocks({module: _norm(update) for module, update in updates.items()})
+def _strengths(entry: Entry) -> tuple[Strength, ...]:
+    updates = read_entry(entry).updates
+    return blocks({module: norm_of(update) for module, update in updates.items()})
 
 
 def blocks(norms: Mapping[str, float], most: int = MAX_BLOCKS) -> tuple[Strength, ...]:
@@ -175,37 +135,6 @@ def _block_name(stack: str, numbers: Sequence[int | None]) -> str:
     if first is None:
         return stack
     return f"{stack}.{first}" if first == last else f"{stack}.{first}–{last}"
-
-
-def _norm(update: Any) -> float:
-    return 0.0 if update is None else math.sqrt(max(0.0, update.squared_norm()))
-
-
-def _adapter(entry: Entry) -> "Adapter":
-    return _read(_file(entry))
-
-
-def _file(entry: Entry) -> Path:
-    file = Path(entry.path)
-    if entry.missing or not file.is_file():
-        raise LibraryError(
-            f"{entry.name}: its file is gone, or its disk is away",
-            "bring it back, or index the folder where it lies now",
-        )
-    return file
-
-
-def _read(file: Path) -> "Adapter":
-    from lorajax.adapters.adapter import read_adapter
-
-    adapter = read_adapter(file)
-    if not adapter.updates:
-        raise AdapterError(
-            f"{adapter.name}: expected updates, found tier '{adapter.tier}', which has "
-            "none without the base model's weights",
-            "only tiers 'exact' and 'direction' can be compared",
-        )
-    return adapter
 
 
 def comparison_document(found: Comparison) -> dict[str, Any]:

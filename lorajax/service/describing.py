@@ -14,9 +14,9 @@ from lorajax.formats.safetensors_file import TensorFile, open_tensor_file
 from lorajax.formats.scan import lora_name
 from lorajax.formats.sidecars import Said
 from lorajax.formats.text import shown
-from lorajax.library.description import Description, Heading, Words
 from lorajax.library.entry import EMBEDDABLE_TIERS, Facts, Told
-from lorajax.library.vocabulary import variant_of
+from lorajax.library.indexing.description import Description, Heading, Words
+from lorajax.library.labels.vocabulary import variant_of
 from lorajax.naming.resolve import resolve
 from lorajax.projection.whole_sketch import whole_sketch
 

@@ -4,25 +4,25 @@ Both files are read again, because the library keeps no modules; it takes as lon
 indexing them would. Trained spaces need the bundle, and with it jax.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorajax.adapters.adapter import Adapter, check_vector, read_adapter
+from lorajax.adapters.adapter import Adapter
 from lorajax.errors import LibraryError
-from lorajax.library import Entry, Library, base_space, space_of
-from lorajax.library.search import find
+from lorajax.library import Library, base_space, space_of
 from lorajax.library.spaces import NO_ENCODER, parse_space
 from lorajax.projection.agreement import (
     base_contributions,
     contributions,
-    module_cosines,
-    module_shares,
+    pair_modules,
 )
 from lorajax.projection.base_space import base_space_vector
 from lorajax.reporting.module_groups import group_modules
 from lorajax.service.compute import prepare_jax
 from lorajax.service.library import bundle_of
+from lorajax.service.reading import read_named
 
 if TYPE_CHECKING:
     from lorajax.export.model import Model
@@ -107,7 +107,7 @@ def explain(
         since they were indexed, and a bundle that makes other vectors.
     """
     with Library.open(path, create=False) as library:
-        one, other = _read(library, str(first)), _read(library, str(second))
+        one, other = (read_named(library, str(name)) for name in (first, second))
         known = library.entry(one.content_key)
         if space is None and model is None and known is not None:
             space = space_of(library, known)
@@ -125,13 +125,11 @@ def explain_adapters(
       bundle: that vectors are made with; None is the base space.
       space: that they must be of; None is the bundle's own.
     """
-    check_vector(first)
-    check_vector(second)
-    cosines = module_cosines(first, second)
+    pairs = pair_modules(first, second)
     model = _model(bundle, first.base_model)
     if model is None:
         found, similarity = base_space(first.base_model), _estimate(first, second)
-        added = base_contributions(first, second, cosines)
+        added = base_contributions(pairs)
     else:
         found = model.space
         similarity, added = _trained(first, second, model)
@@ -140,46 +138,19 @@ def explain_adapters(
             f"expected vectors of space {space}, found a bundle of {found}",
             "give the bundle that the library was indexed with as --model",
         )
-    shares = module_shares(first), module_shares(second)
-    names = dict.fromkeys((*first.updates, *second.updates))
+    whole = [math.hypot(*(pair.norms[side] for pair in pairs)) for side in (0, 1)]
     parts = tuple(
         Part(
-            name,
-            added.get(name, 0.0),
-            cosines.get(name),
-            (shares[0].get(name, 0.0), shares[1].get(name, 0.0)),
+            pair.module,
+            added.get(pair.module, 0.0),
+            pair.cosine,
+            ((pair.norms[0] / whole[0]) ** 2, (pair.norms[1] / whole[1]) ** 2),
         )
-        for name in names
+        for pair in pairs
     )
     rest = similarity - sum(part.contribution for part in parts)
     return Explanation(
         *(first.name, second.name, found, similarity, rest, parts, _groups(parts))
-    )
-
-
-def _read(library: Library, name: str) -> Adapter:
-    """The LoRA that is meant, from the first of its files that is there."""
-    file = Path(name).expanduser()
-    entry = library.entry(name)
-    if entry is None and file.is_file():
-        return read_adapter(file)
-    entry = entry or find(library, name)
-    adapter = read_adapter(_file_of(entry))
-    if adapter.content_key != entry.key:
-        raise LibraryError(
-            f"{entry.path}: its weights have changed since it was indexed",
-            "run `lorajax index` on its folder",
-        )
-    return adapter
-
-
-def _file_of(entry: Entry) -> Path:
-    for path in map(Path, entry.paths):
-        if path.is_file():
-            return path
-    raise LibraryError(
-        f"{entry.name}: its file is gone from {entry.path or 'the library'}",
-        "put it back, or index the folder where it lies now",
     )
 
 

@@ -148,7 +148,7 @@ def _named_vectors(
     them have a picture, the ones with a picture.
     """
     with Library.open(path, create=False) as library:
-        keys, matrix = library.vectors(space)
+        keys, vectors = library.unit_rows(space)
         known = dict(library.query("SELECT key, name FROM loras"))
         pictured = {key for (key,) in library.query(_PICTURED)}
     often = Counter(known.values())
@@ -162,9 +162,8 @@ def _named_vectors(
             "index more of them, or rename files that are called alike",
         )
     rows.sort(key=lambda i: keys[i])
-    vectors = matrix[rows]
-    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return tuple(known[keys[i]] for i in rows), tuple(keys[i] for i in rows), vectors
+    keys = [keys[i] for i in rows]
+    return tuple(known[key] for key in keys), tuple(keys), vectors[rows]
 
 
 def checked_names(library: Path | None, *names: str) -> tuple[str, str, str]:

@@ -17,8 +17,8 @@ from lorajax.library import (
     Step,
     index,
 )
-from lorajax.library.derived_labels import derive_labels
 from lorajax.library.entry import placed
+from lorajax.library.labels import derive_labels
 from lorajax.service.library import BUNDLE, bundle_of
 from lorajax.service.progress import OnProgress, Progress, amount
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library
-from lorajax.library.checking import damages
 from lorajax.library.entry import placed
-from lorajax.library.listing import is_gone, is_under
-from lorajax.library.salvaging import Salvage, salvage
-from lorajax.library.schema import unusable
-from lorajax.library.tables import SCHEMA_VERSION
+from lorajax.library.indexing.listing import is_gone, is_under
+from lorajax.library.store.checking import damages
+from lorajax.library.store.salvaging import Salvage, salvage
+from lorajax.library.store.schema import unusable
+from lorajax.library.store.tables import SCHEMA_VERSION
 from lorajax.service.library import BUNDLE, library_path, present_bases
 from lorajax.version import __version__
 

@@ -14,9 +14,14 @@ from lorajax.errors import LibraryError, LorajaxError
 from lorajax.formats.text import clean
 from lorajax.library import Library
 from lorajax.library.clusters import kept_clusters
-from lorajax.library.derived_labels import derive_labels
-from lorajax.library.labels import change_each, check_value, effective, read_labels
-from lorajax.library.store import TABLE_COLUMNS
+from lorajax.library.labels import (
+    change_each,
+    check_value,
+    derive_labels,
+    effective,
+    read_labels,
+)
+from lorajax.library.store.library import TABLE_COLUMNS
 
 LABEL = "label:"
 Row = dict[str, Any]

@@ -23,8 +23,8 @@ from lorajax.library import (
     vector_of,
 )
 from lorajax.library.entry import placed
-from lorajax.library.location import library_file
 from lorajax.library.searching.space import forget_spaces, open_space
+from lorajax.library.store.location import library_file
 from lorajax.service.progress import OnProgress, Progress
 
 BUNDLE = "bundle"
@@ -115,8 +115,13 @@ def build_indexes(
 ) -> dict[str, int]:
     """Builds an index for every space that is slow to search without, or extends it.
 
+    Takes minutes for a million vectors; a build that was interrupted goes on there.
+
     Returns:
-      How many vectors the index of each such space covers.
+      Space → how many vectors its index covers, of those spaces alone.
+
+    Raises:
+      LibraryError: where there is no library, or its caches cannot be written.
     """
     tell = on_progress or (lambda progress: None)
     built = {}

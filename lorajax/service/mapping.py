@@ -117,7 +117,7 @@ def chosen_space(path: Path | None, asked: str | None) -> Space:
 @lru_cache(maxsize=4)
 def _mapped(path: Path, space: str, method: Method, revision: int) -> SpaceMap:
     with Library.open(path, create=False) as library:
-        keys, matrix = library.vectors(space)
+        keys, matrix = library.unit_rows(space)
         known = dict(library.query("SELECT key, name FROM loras"))
     names = tuple(known.get(key, key) for key in keys)
     if method == "umap":

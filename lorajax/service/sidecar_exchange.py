@@ -25,16 +25,16 @@ from lorajax.formats.sidecars import read_sidecars
 from lorajax.formats.text import clean, plain
 from lorajax.library import Library, find
 from lorajax.library.clusters import kept_clusters
-from lorajax.library.derived_labels import DERIVED, derive_labels, said_labels
 from lorajax.library.labels import (
-    LONGEST_VALUE,
     PERSON,
-    SIDECAR,
     TAG,
     Label,
+    derive_labels,
     read_labels,
     write_labels,
 )
+from lorajax.library.labels.derived import DERIVED, said_labels
+from lorajax.library.labels.label import LONGEST_VALUE, SIDECAR
 from lorajax.service.label_tables import Imported
 from lorajax.service.progress import OnProgress, Progress
 

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from lorajax.cli import app
 from lorajax.library import Facts, FileStamp, Library, Place
+from lorajax.library.vectors import matrix
 
 runner = CliRunner()
 
@@ -36,6 +38,25 @@ def test_info_and_forgetting(path: Path) -> None:
     assert json.loads(run(*words)) == {"forgotten": 300}
 
 
+def test_an_index_is_built_where_a_space_is_large(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.random.default_rng(1).normal(size=(300, 8)).astype("f4")
+    with Library.open(path) as library, library.transaction():
+        for i, row in enumerate(rows):
+            library.write_vector(f"key{i}", "sd1:basis:encoder", row)
+        library.set_current_space("sd1", "sd1:basis:encoder")
+    assert "no index is needed" in run("build-index", "--library", path)
+    monkeypatch.setattr(matrix, "LARGE", 0)
+    words = ("search", "name7", "--library", str(path))
+    told = runner.invoke(app, words).stderr
+    assert "lorajax library build-index" in told
+    built = json.loads(run("build-index", "--library", path, "--json"))
+    assert built == {"library": str(path), "indexes": {"sd1:basis:encoder": 300}}
+    assert "an index of 300 vectors" in run("build-index", "--library", path)
+    assert "no index" not in runner.invoke(app, words).stderr
+
+
 def test_damage_is_told_repaired_and_over(path: Path) -> None:
     assert run("check", "--library", path).endswith(": whole\n")
     page = path.read_bytes().index(b"key150name150sd1") // 4096
@@ -50,7 +71,7 @@ def test_damage_is_told_repaired_and_over(path: Path) -> None:
 
 
 def test_a_library_that_is_not_there_is_no_success(tmp_path: Path) -> None:
-    for command in ("info", "check", "forget-missing"):
+    for command in ("info", "check", "build-index", "forget-missing"):
         run(command, "--library", tmp_path / "none.sqlite", code=1)
 
 

@@ -7,8 +7,7 @@ from lorajax.errors import ProjectionError
 from lorajax.projection.agreement import (
     base_contributions,
     contributions,
-    module_cosines,
-    module_shares,
+    pair_modules,
 )
 from lorajax.projection.base_space import base_space_vector
 from tests.conftest import MakeAdapter
@@ -18,20 +17,21 @@ def dense(adapter):
     return {m: update.dense().ravel() for m, update in adapter.updates.items()}
 
 
-def test_cosines_and_shares_are_those_of_dense_updates(
+def test_norms_and_cosines_are_those_of_dense_updates(
     make_adapter: MakeAdapter,
 ) -> None:
     first, second = make_adapter(1), make_adapter(2)
     one, other = dense(first), dense(second)
-    found = module_cosines(first, second)
-    assert set(found) == set(one) & set(other)
-    for module, cosine in found.items():
-        a, b = one[module], other[module]
-        expected = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-        assert cosine == pytest.approx(expected, abs=1e-5)
-    whole = sum(v @ v for v in one.values())
-    for module, share in module_shares(first).items():
-        assert share == pytest.approx(one[module] @ one[module] / whole, rel=1e-5)
+    found = pair_modules(first, second)
+    assert {pair.module for pair in found} == set(one) | set(other)
+    for pair in found:
+        a, b = (side.get(pair.module, np.zeros(1)) for side in (one, other))
+        norms = np.linalg.norm(a), np.linalg.norm(b)
+        assert pair.norms == pytest.approx(norms, rel=1e-5)
+        if all(norms):
+            assert pair.cosine == pytest.approx(a @ b / np.prod(norms), abs=1e-5)
+        else:
+            assert pair.cosine is None
 
 
 def test_the_base_space_estimates_the_sum_of_contributions(
@@ -39,14 +39,14 @@ def test_the_base_space_estimates_the_sum_of_contributions(
 ) -> None:
     def difference(seed: int) -> float:
         first, second = make_adapter(seed), make_adapter(seed + 1000)
-        added = base_contributions(first, second, module_cosines(first, second))
+        added = base_contributions(pair_modules(first, second))
         stored = float(base_space_vector(first) @ base_space_vector(second))
         return stored - sum(added.values())
 
     errors = [difference(seed) for seed in range(40)]
     assert abs(np.mean(errors)) < 0.03 and np.std(errors) < 0.15
     same = make_adapter(1)
-    added = base_contributions(same, same, module_cosines(same, same))
+    added = base_contributions(pair_modules(same, same))
     assert sum(added.values()) == pytest.approx(1, abs=1e-5)
 
 
@@ -66,4 +66,4 @@ def test_other_base_models_are_refused(make_adapter: MakeAdapter) -> None:
     second = make_adapter(2)
     object.__setattr__(second, "base_model", "flux")
     with pytest.raises(ProjectionError, match="LoRAs of one base model"):
-        module_cosines(first, second)
+        pair_modules(first, second)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lorajax.adapters.adapter import read_adapter
-from lorajax.errors import LibraryError, LorajaxError
+from lorajax.errors import LibraryError
 from lorajax.library import Library, index
 from lorajax.service.comparing import (
     block_of,
@@ -84,8 +84,8 @@ def test_what_cannot_be_compared_says_why(library: Path, tmp_path: Path) -> None
     with pytest.raises(LibraryError, match="one base model, found sd1 and sdxl"):
         compare(copy, *NAMES)
     with Library.open(copy) as opened, opened.transaction():
-        opened.execute("UPDATE paths SET missing = 1")
-    with pytest.raises(LorajaxError, match="its file is gone"):
+        opened.execute("UPDATE paths SET path = path || '.gone'")
+    with pytest.raises(LibraryError, match="its file is gone"):
         strengths(copy, NAMES[0])
 
 

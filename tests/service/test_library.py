@@ -10,7 +10,7 @@ import pytest
 
 from lorajax.errors import LibraryError
 from lorajax.library import base_space, index
-from lorajax.library.store import Library
+from lorajax.library.store.library import Library
 from lorajax.library.vectors import matrix
 from lorajax.service import library as service
 from lorajax.service.index_job import IndexJob

@@ -9,7 +9,7 @@ import pytest
 from rich.style import Style
 
 from lorajax.library import Facts, FileStamp, Place
-from lorajax.library.store import Library
+from lorajax.library.store.library import Library
 from lorajax_tui import words
 from lorajax_tui.app import LorajaxApp
 from lorajax_tui.collection import Collection

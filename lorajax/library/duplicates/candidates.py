@@ -1,8 +1,8 @@
 """Pairs of LoRAs that are worth comparing, found without comparing all of them.
 
-Fingerprints are points in 16 dimensions: copies lie within rounding of each other,
-and a tree finds them. Sketches are 512 numbers: all inner products of a base model are
-computed block by block, and of each LoRA only its nearest few are kept.
+Fingerprints tell copies, as near as three times their rounding. Sketches are 512
+numbers: all inner products of a base model are computed block by block, and of each
+LoRA only its nearest few are kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,8 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Int
 
-from lorajax.adapters.fingerprint import NUMBERS, STEP, Fingerprint
+from lorajax.adapters.fingerprint import Fingerprint
+from lorajax.library.same_work import same_updates
 
 # Three times the distance that counts as the same, since fingerprints only estimate it.
 ALIKE = 0.045
@@ -25,26 +26,9 @@ def alike(fingerprints: Sequence[Fingerprint]) -> list[list[int]]:
 
     Within a list they are sorted by strength.
     """
-    from sklearn.neighbors import KDTree
-
-    if len(fingerprints) < 2:
-        return []
-    codes = np.array([f.direction for f in fingerprints], "f4")
-    points, where = np.unique(codes, axis=0, return_inverse=True)
-    radius = ALIKE * np.sqrt(NUMBERS) / STEP
-    tree = KDTree(points)
-    joined = Joined(len(points))
-    for start in range(0, len(points), _ROWS):
-        near = tree.query_radius(points[start : start + _ROWS], radius)
-        for place, others in enumerate(near, start):
-            for other in others:
-                joined.join(place, int(other))
-    groups: dict[int, list[int]] = {}
-    for place, point in enumerate(where.reshape(-1)):
-        groups.setdefault(joined.root(int(point)), []).append(place)
     strengths = [f.strength for f in fingerprints]
-    several = (group for group in groups.values() if len(group) > 1)
-    return [sorted(group, key=strengths.__getitem__) for group in several]
+    groups = same_updates(fingerprints, ALIKE).sets()
+    return [sorted(group, key=strengths.__getitem__) for group in groups]
 
 
 def by_strength(places: Sequence[int], norms: Sequence[float]) -> list[list[int]]:
@@ -103,28 +87,3 @@ def _nearest_of(
             order = np.argsort(-values, kind="stable")[:k]
             best[row], which[row] = values[order], names[order]
     return which, best
-
-
-class Joined:
-    """Sets of numbers that grow together."""
-
-    def __init__(self, n: int) -> None:
-        self._above = list(range(n))
-
-    def root(self, place: int) -> int:
-        """The number that stands for the set of this one."""
-        while self._above[place] != place:
-            self._above[place] = self._above[self._above[place]]
-            place = self._above[place]
-        return place
-
-    def join(self, a: int, b: int) -> None:
-        """Makes one set of two."""
-        self._above[self.root(a)] = self.root(b)
-
-    def sets(self) -> list[list[int]]:
-        """All sets of two or more, by their first number."""
-        found: dict[int, list[int]] = {}
-        for place in range(len(self._above)):
-            found.setdefault(self.root(place), []).append(place)
-        return [places for places in found.values() if len(places) > 1]

@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 from lorajax.adapters.fingerprint import compare, parse_fingerprint
 from lorajax.library.duplicates.candidates import (
     ALIKE,
-    Joined,
     alike,
     by_strength,
     nearest,
@@ -37,6 +36,7 @@ from lorajax.library.duplicates.runs import hinted, same_session, told_apart
 from lorajax.library.duplicates.shelf import Shelf
 from lorajax.library.duplicates.verdicts import Pair, Verdict, judge
 from lorajax.library.entry import Entry
+from lorajax.library.joined import Joined
 
 OnStep = Callable[[str, int, int], None]
 # Sketches of updates at a cosine of 0.8 may fall to this.

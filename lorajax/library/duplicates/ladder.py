@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from lorajax.library.duplicates.candidates import Joined
 from lorajax.library.duplicates.climbing import Climb
 from lorajax.library.duplicates.copies import read_copies, same_files
 from lorajax.library.duplicates.found import (
@@ -20,6 +19,7 @@ from lorajax.library.duplicates.keeping import RULES, group_of, member
 from lorajax.library.duplicates.runs import noise_pairs, progress
 from lorajax.library.duplicates.shelf import Shelf
 from lorajax.library.entry import Entry
+from lorajax.library.joined import Joined
 from lorajax.library.spaces import sketch_space
 from lorajax.library.store import Library
 
@@ -78,6 +78,7 @@ def _by_base(
         if entry.facts.fingerprint:
             bases.setdefault(entry.facts.base_model, {})[entry.key] = entry
     for base_model, known in sorted(bases.items()):
+        # Their lengths tell: sums of LoRAs are sums of sketches as they are stored.
         keys, sketches = library.vectors(sketch_space(base_model))
         rows = [row for row, key in enumerate(keys) if key in known]
         yield base_model, [known[keys[row]] for row in rows], sketches[rows]

@@ -9,9 +9,9 @@ and who is of one family already is not called near.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lorajax.library.duplicates.candidates import Joined
 from lorajax.library.duplicates.comparing import Comparison
 from lorajax.library.duplicates.verdicts import Verdict, is_smaller
+from lorajax.library.joined import Joined
 
 
 @dataclass(frozen=True, slots=True)

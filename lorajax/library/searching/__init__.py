@@ -2,6 +2,8 @@
 
 Receives a library and what a person asked for; hands out groups of content keys.
 
+    finding     the LoRA that a name means
+    neighbours  the nearest LoRAs of one, and its vector
     clause      SQL with the values that it binds
     words       words and quoted text → SQL
     conditions  `base=sdxl rank<=32 tag=ink` → SQL
@@ -13,7 +15,13 @@ Receives a library and what a person asked for; hands out groups of content keys
 
 from lorajax.library.searching.candidates import Filters as Filters
 from lorajax.library.searching.conditions import KEYS as KEYS
+from lorajax.library.searching.finding import find as find
 from lorajax.library.searching.folding import Group as Group
+from lorajax.library.searching.neighbours import Match as Match
+from lorajax.library.searching.neighbours import Matches as Matches
+from lorajax.library.searching.neighbours import nearest as nearest
+from lorajax.library.searching.neighbours import space_of as space_of
+from lorajax.library.searching.neighbours import vector_of as vector_of
 from lorajax.library.searching.ranking import Ranking as Ranking
 from lorajax.library.searching.ranking import rank_by_likeness as rank_by_likeness
 from lorajax.library.searching.ranking import rank_by_words as rank_by_words

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from lorajax.library.database import Database
 from lorajax.library.searching.clause import Clause, every
 from lorajax.library.searching.conditions import parse_conditions, tag_clause
 from lorajax.library.searching.words import RANKED, match_of, text_clause
+from lorajax.library.store.database import Database
 
 _ALLOWED = """
 SELECT vectors.id FROM vectors JOIN loras USING (key) WHERE space = ? AND {fits}

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from lorajax.errors import LibraryError
-from lorajax.library.database import Database
 from lorajax.library.searching.clause import Clause, contains, every, negated, some
 from lorajax.library.searching.words import is_text, text_clause
+from lorajax.library.store.database import Database
 from lorajax.naming.bases import BASE_MODELS
 
 _VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s,"'][^\s,]*)"""

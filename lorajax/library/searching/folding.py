@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from lorajax.adapters.fingerprint import (
     TOLERANCE,
     Fingerprint,
-    compare,
     parse_fingerprint,
+    same_update,
 )
 
 
@@ -52,7 +52,7 @@ def fold(candidates: Iterable[Candidate], k: int) -> list[Group]:
             known.get((candidate.base_model, s), ()) for s in range(step - 1, step + 2)
         )
         pairs = [pair for some in near for pair in some] if mark else []
-        same = next((g for m, g in pairs if mark and compare(m, mark).is_same()), None)
+        same = next((g for m, g in pairs if mark and same_update(m, mark)), None)
         if same:
             same.same.append(candidate)
         elif len(groups) < k:

@@ -52,7 +52,10 @@ def search(
     note = matrix.note
     if not exactly and matrix.is_large:
         if matrix.index is None:
-            note = f"searched exactly: these {len(matrix)} vectors have no index yet"
+            note = (
+                f"searched exactly: these {len(matrix)} vectors have no index yet; "
+                "`lorajax library build-index` makes one"
+            )
         else:
             pair = ann.nearest(matrix.index, rows, queries, k, mask)
             if pair is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lorajax.library.schema import connect
+from lorajax.library.store.schema import connect
 from lorajax.library.vectors import Matrix, open_matrix, vectors_folder
 from lorajax.library.vectors.rows import put_vector
 

@@ -1,0 +1,198 @@
+"""The files of a library: where LoRAs lie, which were refused, which still wait.
+
+A path leads to one LoRA; a LoRA that no path leads to any more goes, and its vectors,
+labels and words with it.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from lorajax.library.entry import FileStamp, Place, Refusal, Told
+from lorajax.library.store.vector_store import VectorStore
+from lorajax.version import __version__
+
+_PLACE = """
+INSERT OR REPLACE INTO paths (
+  path, key, size, mtime_ns, inode, missing, header, told, config, beside
+) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?)
+"""
+UNSEEN = FileStamp(0, 0, 0)
+_PATHLESS = """
+DELETE FROM loras WHERE key = ?
+AND NOT EXISTS (SELECT 1 FROM paths WHERE paths.key = loras.key)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A file of which only the header was read so far."""
+
+    path: Path
+    stamp: FileStamp
+    name: str
+    base_model: str
+    format: str
+    family: str
+    modules_total: int
+
+
+class FileStore(VectorStore):
+    """The part of a library that keeps paths."""
+
+    def key_at(self, path: Path) -> str | None:
+        """The content key last seen at a path, or None."""
+        rows = self.query("SELECT key FROM paths WHERE path = ?", str(path))
+        return rows[0][0] if rows else None
+
+    def stamps(self) -> dict[str, tuple[FileStamp, str]]:
+        """Every known path with its stamp and the content key it had."""
+        rows = self.query("SELECT path, size, mtime_ns, inode, key FROM paths")
+        return {row[0]: (FileStamp(*row[1:4]), row[4]) for row in rows}
+
+    def headers(self) -> dict[str, str]:
+        """Every known path with the BLAKE3 of its header."""
+        return dict(self.query("SELECT path, header FROM paths"))
+
+    def mark_missing(self, paths: Iterable[str]) -> None:
+        """Remembers that files were not found; their LoRAs stay listed."""
+        with self.transaction():
+            marks = [(path,) for path in paths]
+            self.execute_many("UPDATE paths SET missing = 1 WHERE path = ?", marks)
+
+    def mark_present(self, paths: Iterable[str]) -> None:
+        """Takes back that files were missing."""
+        with self.transaction():
+            self.execute_many(
+                "UPDATE paths SET missing = 0 WHERE path = ? AND missing",
+                [(path,) for path in paths],
+            )
+
+    def forget_missing(self) -> int:
+        """Removes missing paths, and LoRAs without any path; returns how many went."""
+        with self.transaction():
+            rows = self.query("SELECT path FROM paths WHERE missing")
+            return self._drop_paths([path for (path,) in rows])
+
+    def add_place(self, key: str, place: Place) -> None:
+        """Remembers a further file of a known LoRA."""
+        with self.transaction():
+            self._write_place(key, place)
+
+    def drop_paths(self, paths: Iterable[str]) -> None:
+        """Forgets paths whose LoRA lies elsewhere now."""
+        with self.transaction():
+            self._drop_paths(list(paths))
+
+    def refuse(
+        self, refusal: Refusal, stamp: FileStamp = UNSEEN, config: str = ""
+    ) -> None:
+        """Remembers a file that cannot be used, and forgets what it was before.
+
+        Args:
+          stamp, config: what it was; while it stays so it need not be read again,
+            unless another version of lorajax does.
+        """
+        words = (refusal.path, refusal.reason, refusal.hint)
+        with self.transaction():
+            self.execute(
+                "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                *(*words, *stamp, config, __version__),
+            )
+            self.execute("DELETE FROM waiting WHERE path = ?", refusal.path)
+            self._drop_paths([refusal.path])
+
+    def refused(self) -> list[Refusal]:
+        """The files that could not be read when they were last seen."""
+        rows = self.query("SELECT path, reason, hint FROM refused ORDER BY path")
+        return [Refusal(*row) for row in rows]
+
+    def forget_refused(self, paths: Iterable[str]) -> None:
+        """Forgets refused files that are not there any more."""
+        with self.transaction():
+            marks = [(path,) for path in paths]
+            self.execute_many("DELETE FROM refused WHERE path = ?", marks)
+
+    def wait_for(self, files: Iterable[Waiting]) -> None:
+        """Remembers files whose weights are still to be read."""
+        rows = [(str(path), *stamp, *rest) for path, stamp, *rest in map(_row, files)]
+        with self.transaction():
+            marks = ", ".join("?" * 9)
+            self.execute_many(f"INSERT OR REPLACE INTO waiting VALUES ({marks})", rows)
+
+    def waiting(self) -> list[Waiting]:
+        """The files whose weights are still to be read, by path."""
+        rows = self.query("SELECT * FROM waiting ORDER BY path")
+        return [Waiting(Path(r[0]), FileStamp(*r[1:4]), *r[4:]) for r in rows]
+
+    def stop_waiting(self, paths: Iterable[str]) -> None:
+        """Forgets files that are not there any more or were read."""
+        with self.transaction():
+            marks = [(path,) for path in paths]
+            self.execute_many("DELETE FROM waiting WHERE path = ?", marks)
+
+    def _write_place(self, key: str, place: Place) -> None:
+        """Points a path to a LoRA; one that thereby loses its last path goes."""
+        path = str(place.path)
+        before = self.key_at(place.path)
+        told = json.dumps(asdict(place.told), ensure_ascii=False)
+        said = (place.header, told, place.config, place.beside)
+        self.execute(_PLACE, path, key, *place.stamp, *said)
+        for table in ("refused", "waiting"):
+            self.execute(f"DELETE FROM {table} WHERE path = ?", path)
+        if before not in (None, key):
+            self._tidy(str(before))
+        self.write_text(key)
+
+    def _drop_paths(self, paths: list[str]) -> int:
+        """Removes paths, and the LoRAs that lose their last; returns how many went."""
+        keys = [self.query("SELECT key FROM paths WHERE path = ?", p) for p in paths]
+        self.execute_many("DELETE FROM paths WHERE path = ?", [(p,) for p in paths])
+        return sum(self._tidy(key) for ((key,),) in filter(None, keys))
+
+    def _tidy(self, key: str) -> int:
+        """Removes a LoRA that lost its last path, else its words are written anew."""
+        ids = self.query("SELECT id FROM loras WHERE key = ?", key)
+        gone = self.execute(_PATHLESS, key)
+        if not gone:
+            self.write_text(key)
+            return 0
+        for (id_,) in ids:
+            self.execute("DELETE FROM texts WHERE rowid = ?", id_)
+        self.grow_revision()
+        return gone
+
+    def write_text(self, key: str) -> None:
+        """Writes the words that a LoRA is found by, of all its files and sidecars.
+
+        Called inside a transaction, after any of them has changed.
+        """
+        rows = self.query("SELECT id, name, tags FROM loras WHERE key = ?", key)
+        places = self.query("SELECT path, told FROM paths WHERE key = ?", key)
+        for id_, name, tags in rows:
+            told = [read_told(text) for _, text in places]
+            words = dict.fromkeys(word for each in told for word in _words(each))
+            self.execute("DELETE FROM texts WHERE rowid = ?", id_)
+            self.execute(
+                "INSERT INTO texts (rowid, name, tags, words, path) "
+                "VALUES (?, ?, ?, ?, ?)",
+                *(id_, name, "\n".join(json.loads(tags)), "\n".join(words)),
+                "\n".join(path for path, _ in places),
+            )
+
+
+def _row(file: Waiting) -> tuple:
+    return tuple(getattr(file, field.name) for field in fields(Waiting))
+
+
+def read_told(text: str) -> Told:
+    """What is told of a LoRA at a path, from its JSON."""
+    document = json.loads(text)
+    words = tuple(document.pop("trigger_words", ()))
+    return Told(**document, trigger_words=words)
+
+
+def _words(told: Told) -> list[str]:
+    said = (told.title, told.author, told.base_model, told.output_name)
+    return [*filter(None, said), *told.trigger_words, told.description, told.usage]

@@ -1,0 +1,146 @@
+"""What is said of LoRAs: who is believed, what is derived, what is undone."""
+
+import pytest
+
+from lorajax.errors import LibraryError
+from lorajax.library import Library, Told
+from lorajax.library.labels import (
+    CLASSIFIED,
+    Label,
+    change_each,
+    change_labels,
+    derive_labels,
+    effective,
+    read_labels,
+    undo,
+    values_of,
+    write_labels,
+)
+from lorajax.library.labels.label import FOLDER, SIDECAR
+from lorajax.library.labels.vocabulary import category_of, variant_of
+from tests.library.labelled import add
+
+
+def holds(library: Library, key: str, field: str) -> list[str]:
+    found = effective(read_labels(library)).get((key, field), ())
+    return [label.value for label in found]
+
+
+def test_a_persons_word_wins_and_can_be_taken_back(library: Library) -> None:
+    add(library, "ink", [1.0, 0.0])
+    write_labels(
+        library,
+        [
+            Label("ink", "category", "concept", SIDECAR),
+            Label("ink", "category", "tool", FOLDER),
+            Label("ink", "category", "action", CLASSIFIED, 0.9),
+        ],
+    )
+    assert holds(library, "ink", "category") == ["concept"]
+    change_labels(library, ["ink"], [("category", "style")])
+    change_labels(library, ["ink"], [("category", "character")])
+    assert holds(library, "ink", "category") == ["character"]
+    undo(library)
+    assert holds(library, "ink", "category") == ["style"]
+    change_labels(library, ["ink"], [("category", "")])
+    assert holds(library, "ink", "category") == []
+    change_labels(library, ["ink"], unsay=[("category", None)])
+    assert holds(library, "ink", "category") == ["concept"]
+    assert [undo(library) is not None for _ in range(4)] == [True, True, True, False]
+    assert holds(library, "ink", "category") == ["concept"]
+
+
+def test_tags_of_all_who_know_count_but_guesses_do_not(library: Library) -> None:
+    add(library, "ink", [1.0, 0.0])
+    write_labels(
+        library,
+        [
+            Label("ink", "tag", "wash", SIDECAR),
+            Label("ink", "tag", "guess", CLASSIFIED, 0.5),
+        ],
+    )
+    change_labels(library, ["ink"], [("tag", "Black"), ("tag", "wash")])
+    change_labels(library, ["ink"], [("tag", "brush")])
+    assert sorted(holds(library, "ink", "tag")) == ["black", "brush", "wash"]
+    change_labels(library, ["ink"], unsay=[("tag", "black")])
+    assert sorted(holds(library, "ink", "tag")) == ["brush", "wash"]
+
+
+def test_one_undo_takes_back_a_whole_table(library: Library) -> None:
+    for name in ("a", "b"):
+        add(library, name, [1.0, 0.0])
+    change_labels(library, ["a"], [("style", "old")])
+    change_each(library, {"a": [("style", "new")], "b": [("style", "other")]})
+    assert values_of(library, "style") == {"a": "new", "b": "other"}
+    undo(library)
+    assert values_of(library, "style") == {"a": "old"}
+
+
+def test_two_words_of_one_source_are_no_single_value(library: Library) -> None:
+    add(library, "ink", [1.0, 0.0])
+    change_labels(library, ["ink"], [("style", "wash"), ("style", "line")])
+    assert values_of(library, "style") == {}
+
+
+@pytest.mark.parametrize("field", ["", "Style", "two words", "cluster", "x" * 33])
+def test_fields_that_cannot_be_are_refused(library: Library, field: str) -> None:
+    add(library, "ink", [1.0, 0.0])
+    with pytest.raises(LibraryError, match="expected the name of a field"):
+        change_labels(library, ["ink"], [(field, "value")])
+
+
+def test_values_are_made_safe_to_show(library: Library) -> None:
+    add(library, "ink", [1.0, 0.0])
+    change_labels(library, ["ink"], [("style", "\x1b[31mred\nink[/]")])
+    assert values_of(library, "style") == {"ink": "red ink"}
+
+
+def test_labels_are_there_on_the_first_day(library: Library) -> None:
+    add(library, "a", [1.0, 0.0], ["Characters", "blue"], told=Told(base_model="Pony"))
+    for name in "bcd":
+        add(library, name, [1.0, 0.0], folder="/loras/styles")
+    for name in "efg":
+        add(library, name, [1.0, 0.0], folder="/loras/Illustrious")
+    assert derive_labels(library) == 2 + 2 + 6 + 6
+    assert values_of(library, "category") == {
+        "a": "character",
+        **dict.fromkeys("bcd", "style"),
+    }
+    assert values_of(library, "base_variant") == {
+        "a": "Pony",
+        **dict.fromkeys("efg", "Illustrious"),
+    }
+    assert values_of(library, "folder")["b"] == "styles"
+    assert derive_labels(library) == 0
+    change_labels(library, ["a"], [("category", "concept")])
+    assert derive_labels(library, again=True) == 16
+    assert values_of(library, "category")["a"] == "concept"
+
+
+def test_one_folder_for_all_says_nothing(library: Library) -> None:
+    for name in "abcd":
+        add(library, name, [1.0, 0.0])
+    assert derive_labels(library) == 0
+
+
+def test_words_of_sites_and_trainers() -> None:
+    assert category_of(["anime", "Style", "zebra"]) == "style"
+    assert category_of(["pose", "zebra"]) == "poses"
+    assert category_of(["characterless"]) == ""
+    assert variant_of("ponyDiffusionV6XL_v6StartWithThisOne.safetensors") == "Pony"
+    assert variant_of("Illustrious-XL-v0.1") == "Illustrious"
+    assert variant_of("flux.1 d") == "Flux.1 D"
+    # What trainers write says which structure, not which variant.
+    assert variant_of("sdxl_base_v1-0") == ""
+
+
+def test_labels_go_with_their_lora(library: Library) -> None:
+    add(library, "ink", [1.0, 0.0])
+    change_labels(library, ["ink"], [("style", "wash")])
+    change_labels(library, ["ink"], [("style", "line")])
+    library.mark_missing(["/loras/ink.safetensors"])
+    assert library.forget_missing() == 1
+    assert read_labels(library) == []
+    # What cannot come back does not stand in the way of the undo before it.
+    assert undo(library) is not None
+    assert read_labels(library) == []
