@@ -64,13 +64,18 @@ def norm_of(update: Update | None) -> float:
 def base_contributions(pairs: Sequence[ModulePair]) -> dict[str, float]:
     """What modules add to the cosine that the base space estimates.
 
-    There every live module counts alike, so that it is the sum of the modules' cosines
-    by √(M M′), the numbers of live modules. The stored vectors differ from it by the
-    error of their sketches and of their projection, about 1/32.
+    There every module is brought to the root of its length, so that it is the sum of
+    √(‖ΔWₘ‖ ‖ΔW′ₘ‖) cosₘ, by the root of the two sums of lengths. The stored vectors
+    differ from it by the error of their sketches and of adding up, about 1/32.
     """
-    live = [sum(pair.norms[side] > 0 for pair in pairs) for side in (0, 1)]
-    scale = math.sqrt(live[0] * live[1])
-    return {pair.module: (pair.cosine or 0.0) / scale for pair in pairs}
+    sums = [sum(pair.norms[side] for pair in pairs) for side in (0, 1)]
+    scale = math.sqrt(sums[0] * sums[1])
+    return {
+        pair.module: math.sqrt(pair.norms[0] * pair.norms[1])
+        * (pair.cosine or 0.0)
+        / scale
+        for pair in pairs
+    }
 
 
 def contributions(

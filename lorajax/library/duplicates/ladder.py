@@ -148,7 +148,8 @@ def _relations(
         cosines = [r.found.cosine for r in own if r.found is not None]
         words = f"{len(places)} checkpoints of one run"
         if cosines:
-            words += f", cosine {min(cosines):.4f} to {max(cosines):.4f}"
+            ends = dict.fromkeys(f"{c:.4f}" for c in (min(cosines), max(cosines)))
+            words += f", cosine {' to '.join(ends)}"
         by = ", ".join(dict.fromkeys(run.by for run in own))
         members = tuple(
             member(entry, copies, Action.KEEP, _state(entry)) for entry in ordered
