@@ -6,6 +6,7 @@ import typer
 
 from lorajax import __version__
 from lorajax.cli import (
+    classifying,
     collection,
     comparing,
     converting,
@@ -41,8 +42,8 @@ app.command()(collection.embed)
 app.command()(duplicates.duplicates)
 app.command()(converting.convert)
 app.command()(labels.label)
-app.command()(labels.clusters)
-app.command()(labels.classify)
+app.command()(classifying.clusters)
+app.command()(classifying.classify)
 app.add_typer(labels.app, name="labels")
 app.add_typer(library.app, name="library")
 app.command()(comparing.compare)

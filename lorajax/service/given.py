@@ -43,9 +43,7 @@ def given(library: Library, name: str | Path, model: Path | None) -> Given:
         return _embedded(library, file, model)
     entry = entry or find(library, str(name))
     space = space_of(library, entry, space_asked(entry, model))
-    statement = "SELECT vector FROM vectors WHERE space = ? AND key = ?"
-    ((data,),) = library.query(statement, space, entry.key)
-    vector = np.frombuffer(data, "<f4")
+    vector = library.vector(space, entry.key)
     base_model = entry.facts.base_model
     return Given(entry.key, entry.name, base_model, space, vector, entry.key)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library
+from lorajax.library.labels import effective, read_labels
 
 # A tag that nearly all have tells nothing; so do tags beyond those that get a colour.
 _NEARLY_ALL, _MAX_TAGS = 0.6, 8
@@ -70,15 +71,11 @@ def _grouping(by: str, of: dict[str, str], keys: Sequence[str]) -> Grouping:
 
 
 def _labels(field: str) -> Callable[[Library], dict[str, str]]:
-    """Labels of one field; of several the surest, then the first by name."""
+    """What holds of one field; of several the first by name."""
 
     def read(library: Library) -> dict[str, str]:
-        rows = library.query(
-            "SELECT key, value FROM labels WHERE field = ? "
-            "ORDER BY COALESCE(confidence, 1), value DESC",
-            field,
-        )
-        return dict(rows)
+        held = effective(read_labels(library, field, computed=True))
+        return {key: found[0].value for (key, _), found in held.items()}
 
     return read
 

@@ -1,9 +1,8 @@
 """Labels as front ends use them: read, write, undo; and the groups of a collection."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library, find
@@ -18,7 +17,6 @@ from lorajax.library.labels import (
     read_labels,
     undo,
 )
-from lorajax.service.library import library_path
 from lorajax.service.progress import OnProgress, Progress
 
 __all__ = [
@@ -28,11 +26,10 @@ __all__ = [
     "Labelled",
     "change",
     "clusters",
-    "clusters_document",
     "derive",
     "labelled",
-    "labels_document",
     "parse_words",
+    "places_of",
     "take_back",
 ]
 
@@ -159,66 +156,13 @@ def current_spaces(library: Library, base_model: str | None = None) -> dict[str,
     return chosen
 
 
-def labels_document(found: Iterable[Labelled]) -> list[dict[str, Any]]:
-    """LoRAs with `holds` and every label with its source."""
-    return [
-        {
-            "key": one.key,
-            "name": one.name,
-            "path": one.path,
-            "holds": {field: list(values) for field, values in one.holds.items()},
-            "labels": [
-                {
-                    "field": label.field,
-                    "value": label.value,
-                    "source": label.source,
-                    "confidence": label.confidence,
-                }
-                for label in one.labels
-            ],
-        }
-        for one in found
-    ]
-
-
-def clusters_document(found: Sequence[Clusters], path: Path | None) -> dict[str, Any]:
-    """`groups`, one for each base model, with its `clusters`."""
-    with Library.open(path, create=False) as library:
-        places = _places(library)
-    return {
-        "library": str(library_path(path)),
-        "groups": [
-            {
-                "base_model": group.base_model,
-                "space": group.space,
-                "min_size": group.min_size,
-                "loras": group.loras,
-                "updates": group.updates,
-                "without": group.without,
-                "clusters": [
-                    {
-                        "number": one.number,
-                        "name": one.name or None,
-                        "words": [
-                            {
-                                "word": word.word,
-                                "inside": round(word.inside, 4),
-                                "outside": round(word.outside, 4),
-                            }
-                            for word in one.words
-                        ],
-                        "size": one.size,
-                        "updates": one.updates,
-                        "cohesion": round(one.cohesion, 6),
-                        "representative": _place(one.medoid, places),
-                        "members": [_place(key, places) for key in one.members],
-                    }
-                    for one in group.clusters
-                ],
-            }
-            for group in found
-        ],
-    }
+def places_of(library: Library) -> dict[str, tuple[str, str]]:
+    """Content key → name and the path it lies at first."""
+    rows = library.query(
+        "SELECT loras.key, name, path FROM loras LEFT JOIN paths USING (key) "
+        "ORDER BY missing DESC, path DESC"
+    )
+    return {key: (name, path or "") for key, name, path in rows}
 
 
 def _labelled(
@@ -226,7 +170,7 @@ def _labelled(
 ) -> list[Labelled]:
     wanted = None if keys is None else set(keys)
     labels = read_labels(library, field, wanted)
-    places = _places(library)
+    places = places_of(library)
     own: dict[str, list[Label]] = {key: [] for key in keys or ()}
     for label in labels:
         own.setdefault(label.key, []).append(label)
@@ -237,17 +181,3 @@ def _labelled(
     return [
         Labelled(key, *places[key], tuple(own[key]), holds.get(key, {})) for key in own
     ]
-
-
-def _places(library: Library) -> dict[str, tuple[str, str]]:
-    """Content key → name and the path it lies at first."""
-    rows = library.query(
-        "SELECT loras.key, name, path FROM loras LEFT JOIN paths USING (key) "
-        "ORDER BY missing DESC, path DESC"
-    )
-    return {key: (name, path or "") for key, name, path in rows}
-
-
-def _place(key: str, places: dict[str, tuple[str, str]]) -> dict[str, str]:
-    name, path = places.get(key, (key, ""))
-    return {"key": key, "name": name, "path": path}

@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from lorajax.errors import LibraryError, LorajaxError
 from lorajax.library import Library
+from lorajax.library.labels import effective, read_labels
 from lorajax.library.searching import (
     Filters,
     Group,
@@ -62,7 +63,7 @@ class Hit:
       to_like, to_unlike: cosines with the two sides of a query that has both.
       also_at: where it lies besides, with the places of its copies.
       copies: names of other LoRAs of the library that are the same update.
-      labels: field → values, those first that a person gave.
+      labels: field → the values that hold.
       why: how modules make up the likeness to the nearest LoRA of the query.
     """
 
@@ -192,22 +193,8 @@ def _hit(library: Library, rank: int, group: Group) -> Hit | None:
 
 
 def _labels(library: Library, key: str) -> dict[str, tuple[str, ...]]:
-    rows = library.query(
-        "SELECT field, value FROM labels WHERE key = ? "
-        "ORDER BY field, source != 'person', confidence DESC, value",
-        key,
-    )
-    found: dict[str, dict[str, None]] = {}
-    for name, value in rows:
-        found.setdefault(name, {})[value] = None
-    return {name: tuple(values) for name, values in found.items()}
-
-
-def _vector(library: Library, space: str, key: str) -> Float[np.ndarray, " e"]:
-    """The unit vector of a LoRA that was found."""
-    statement = "SELECT vector FROM vectors WHERE space = ? AND key = ?"
-    ((data,),) = library.query(statement, space, key)
-    return mean([np.frombuffer(data, "<f4")])
+    held = effective(read_labels(library, keys=[key], computed=True))
+    return {name: tuple(one.value for one in ones) for (_, name), ones in held.items()}
 
 
 def _with_sides(
@@ -217,7 +204,7 @@ def _with_sides(
     like: Float[np.ndarray, " e"],
     unlike: Float[np.ndarray, " e"],
 ) -> Hit:
-    vector = _vector(library, space, hit.key)
+    vector = mean([library.vector(space, hit.key)])
     return replace(hit, to_like=float(vector @ like), to_unlike=float(vector @ unlike))
 
 
@@ -225,7 +212,7 @@ def _nearest_given(
     library: Library, results: Results, hit: Hit, like: Sequence[Given]
 ) -> Given:
     """The LoRA of the query that a match is nearest to."""
-    vector = _vector(library, str(results.space), hit.key)
+    vector = library.vector(str(results.space), hit.key)
     return max(like, key=lambda lora: float(mean([lora.vector]) @ vector))
 
 

@@ -140,14 +140,18 @@ def test_groups_are_what_tells_loras_apart(library: Path) -> None:
     assert error.value.hint == "choose one of: tag, folder"
 
 
-def test_labels_are_ways_to_group_and_the_surest_counts(library: Path) -> None:
+def test_labels_are_ways_to_group_and_a_persons_word_counts(library: Path) -> None:
     found = mapping.map_space(library)
     with Library.open(library) as opened, opened.transaction():
         for i, key in enumerate(found.keys):
             row = (key, "style", f"style {i % 2}", "person", None)
             opened.execute("INSERT INTO labels VALUES (?, ?, ?, ?, ?)", *row)
-        unsure = (found.keys[0], "style", "other", "model", 0.4)
+        unsure = (found.keys[0], "style", "other", "classified", 0.99)
         opened.execute("INSERT INTO labels VALUES (?, ?, ?, ?, ?)", *unsure)
+        none = (found.keys[5], "style", "", "person", None)
+        opened.execute("UPDATE labels SET source = 'sidecar' WHERE key = ?", none[0])
+        opened.execute("INSERT INTO labels VALUES (?, ?, ?, ?, ?)", *none)
     first = groupings(library, found.keys)[0]
     assert first.by == "style" and first.of[:2] == ("style 0", "style 1")
+    assert first.of[5] == ""
     assert first.names == ("style 0", "style 1")

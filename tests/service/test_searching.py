@@ -125,6 +125,14 @@ def test_filters_narrow_a_search(path: Path, names: list[str]) -> None:
         )
     (hit,) = search(path, Query((names[1],), where="style=ink")).matches
     assert hit.name == names[4] and hit.labels["style"] == ("ink",)
+    with Library.open(path) as library:
+        library.execute(
+            "INSERT INTO labels VALUES (?, 'mood', 'calm', 'sidecar', NULL), "
+            "(?, 'mood', '', 'person', NULL)",
+            *(entry.key, entry.key),
+        )
+    (hit,) = search(path, Query((names[1],), where="style=ink")).matches
+    assert "mood" not in hit.labels  # a person says that nothing of it holds
     assert search(path, Query((names[1],), where="rank>4000")).matches == ()
 
 

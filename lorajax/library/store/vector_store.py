@@ -42,6 +42,7 @@ _SPACES_OF = f"""
 SELECT space FROM vectors WHERE key = ? AND space NOT LIKE '%:{WHOLE_SKETCH}:%'
 ORDER BY id
 """
+_VECTOR_OF = "SELECT vector FROM vectors WHERE space = ? AND key = ?"
 
 
 class VectorStore(Database):
@@ -59,6 +60,20 @@ class VectorStore(Database):
     def spaces_of(self, key: str) -> list[str]:
         """The spaces in which a LoRA has a vector, the newest vector last."""
         return [space for (space,) in self.query(_SPACES_OF, key)]
+
+    def vector(self, space: str, key: str) -> Float[np.ndarray, " e"]:
+        """The vector of one LoRA as it is stored.
+
+        Raises:
+          LibraryError: when it has none in the space, as after it was just removed.
+        """
+        rows = self.query(_VECTOR_OF, space, key)
+        if not rows:
+            raise LibraryError(
+                f"expected a vector of the LoRA {key} in space {space}, found none",
+                "it was just removed or written anew: try again",
+            )
+        return np.frombuffer(rows[0][0], dtype="<f4")
 
     def unit_rows(self, space: str) -> tuple[list[str], Float[np.ndarray, "n e"]]:
         """Content keys and unit vectors of a whole space, row by row.

@@ -8,11 +8,12 @@ Beside the library file lies a folder of caches that can be deleted at any time:
     state      which files hold which space, and the lock of whoever changes them
     matrix     a matrix brought up to date and mapped into memory
     exact      the nearest rows, by one product
-    ann        an index of usearch over a large matrix, which is built on request
+    ann        an index of usearch over a large matrix
+    building   building that index, which is done on request
     searching  which of both is asked, and what is told about it
 """
 
-from lorajax.library.vectors.ann import build_index as build_index
+from lorajax.library.vectors.building import build_index as build_index
 from lorajax.library.vectors.matrix import Matrix as Matrix
 from lorajax.library.vectors.matrix import open_matrix as open_matrix
 from lorajax.library.vectors.searching import Found as Found

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lorajax.library.vectors import Found, Matrix, ann, build_index, search
+from lorajax.library.vectors import Found, Matrix, ann, build_index, building, search
 from lorajax.library.vectors import matrix as matrices
 from lorajax.library.vectors.state import CacheError
 from tests.library.vectors.stored import Stored, unit_rows
@@ -112,8 +112,8 @@ def test_a_filter_that_the_neighbourhood_lacks_is_searched_exactly(
 def test_a_build_that_was_interrupted_goes_on_where_it_was(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ann, "_BATCH", 100)
-    monkeypatch.setattr(ann, "_PLACED_EVERY", 300)
+    monkeypatch.setattr(building, "_BATCH", 100)
+    monkeypatch.setattr(building, "_PLACED_EVERY", 300)
     stored.put(clustered(1000))
 
     def stop(done: int, total: int) -> None:
