@@ -161,7 +161,9 @@ def _held(field: str, group: list[Label]) -> tuple[Label, ...]:
 
 
 def _trust(label: Label) -> int:
-    return SOURCES.index(label.source)
+    """Its place among the sources; one that only a newer lorajax knows comes last."""
+    known = label.source in SOURCES
+    return SOURCES.index(label.source) if known else len(SOURCES)
 
 
 def _untrust(label: Label) -> tuple[int, str]:
