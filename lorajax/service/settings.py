@@ -62,7 +62,13 @@ class Setting:
 @cache
 def settings() -> tuple[Setting, ...]:
     """Every setting that a run may be started with, section by section."""
-    return tuple(one for one in _of(JobSettings) if one.key not in _NOT_ASKED)
+    asked = (one for one in _of(JobSettings) if one.key not in _NOT_ASKED)
+    order = list(JobSettings.model_fields)
+
+    def place(one: Setting) -> tuple[int, int]:  # inner sections after their outer one
+        return order.index(one.key.split(".")[0]), one.key.count(".")
+
+    return tuple(sorted(asked, key=place))
 
 
 def read_settings(config: Path, overrides: Sequence[str] = ()) -> dict[str, str]:
@@ -100,7 +106,7 @@ def problems(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def overrides(values: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
-    """`key=text` of every setting that differs, so that `load_job` makes these of it."""
+    """`key=text` of every setting that differs, for `load_job`."""
     return [f"{key}={values[key]}" for key in _differing(values, before)]
 
 

@@ -200,6 +200,35 @@ class RunRead(Message):
 
 
 @dataclass
+class RunsRead(Message):
+    """Several runs with their curves, in the order in which they were marked."""
+
+    runs: list[RunRead]
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RunsRead)
+
+
+@dataclass
+class FormReady(Message):
+    """The settings of a configuration have been read.
+
+    `base` are its own, `values` those after the overrides.
+    """
+
+    name: str
+    base: dict[str, str]
+    values: dict[str, str]
+
+
+@dataclass
+class LogRead(Message):
+    """The last words of a run's output."""
+
+    words: str
+
+
+@dataclass
 class RunStarted(Message):
     """A run has been started, or continued, in this folder."""
 

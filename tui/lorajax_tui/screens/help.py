@@ -25,6 +25,8 @@ WORDS = {
     "cosine between them: 1 the same direction, 0 nothing in common, -1 the opposite.",
     "label": "Choose the one whose effect is more like the one above. Every answer is "
     "written at once; a few comparisons are easy, to see that answers can be trusted.",
+    "settings": "A line a setting; what differs from the configuration is marked. "
+    "Enter goes to its value and back. An empty line means nothing.",
     "train": "A run is a process of its own: it goes on when this application is "
     "closed, and is found again. Stopping writes a checkpoint first.",
 }
