@@ -67,13 +67,14 @@ def make_app(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         command = [sys.executable, "-c", FAKE_INDEX]
         return IndexJob(dirs, where, command=command)
 
-    def make(path: Path = library) -> LorajaxApp:
+    def make(path: Path = library, **more: Any) -> LorajaxApp:
         app = LorajaxApp(
             path,
             runs=tmp_path / "runs",
             state_file=tmp_path / "state.json",
             train_command=(sys.executable, trainer),
             index_job=index_job,
+            **more,
         )
         app.animation_level = "none"
         return app

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lorajax.service.human_triplets import Question
     from lorajax.service.library import Entry, Matches, Refusal
     from lorajax.service.mapping import Space, SpaceMap
+    from lorajax.service.measured import Measured
     from lorajax.service.progress import Progress
     from lorajax.service.runs import Run
     from lorajax_tui.collection import Collection
@@ -226,6 +227,36 @@ class LogRead(Message):
     """The last words of a run's output."""
 
     words: str
+
+
+@dataclass
+class MeasuredListed(Message):
+    """The runs and studies that measured something."""
+
+    measured: list[Measured]
+
+
+@dataclass
+class Evaluated(Message):
+    """The table that was asked for: of what, which experiment, against which method."""
+
+    asked: tuple[Path, str, str | None]
+    results: dict[str, Any]
+
+
+@dataclass
+class EvaluateFailed(Message):
+    """There is no such table; `error` says why."""
+
+    asked: tuple[Path, str, str | None]
+    error: LorajaxError
+
+
+@dataclass
+class ReportWritten(Message):
+    """A page about a run or a study has been written."""
+
+    path: Path
 
 
 @dataclass

@@ -27,6 +27,9 @@ WORDS = {
     "written at once; a few comparisons are easy, to see that answers can be trusted.",
     "settings": "A line a setting; what differs from the configuration is marked. "
     "Enter goes to its value and back. An empty line means nothing.",
+    "evaluate": "Everything was measured on styles that no method learned from. A star "
+    "marks what differs from the method with ◆ by more than chance (p < 0.05, by "
+    "Holm's correction).",
     "train": "A run is a process of its own: it goes on when this application is "
     "closed, and is found again. Stopping writes a checkpoint first.",
 }
