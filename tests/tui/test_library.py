@@ -174,3 +174,20 @@ async def test_indexing_can_fail_and_be_stopped(
         await pilot.click("#stop")
         strip = app.screen.query_one(IndexStrip)
         await until(pilot, lambda: not strip.display)
+
+
+async def test_conditions_filter_with_words(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await opened(pilot)
+        await pilot.press("slash", *"rank>=8")
+        await until(pilot, lambda: table.row_count == 4)
+        assert "4 of 6" in screen_text(pilot)
+        await pilot.press("space", *"water")
+        await until(pilot, lambda: names(table) == ["Watercolour"])
+        await pilot.press("ctrl+u", *"base=sdx")
+        await until(pilot, lambda: "did you mean sdxl?" in screen_text(pilot))
+        await pilot.press("l")
+        await until(pilot, lambda: table.row_count == 2 and table.display)
+        await pilot.press("escape")
+        await until(pilot, lambda: table.row_count == 6)

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from lorajax.service.answers import Answers
     from lorajax.service.comparing import Comparison, Strength
     from lorajax.service.curves import Curves
+    from lorajax.service.explaining import Explanation
     from lorajax.service.grouping import Grouping
     from lorajax.service.human_triplets import Question
-    from lorajax.service.library import Entry, Matches, Refusal
+    from lorajax.service.library import Entry, Refusal
     from lorajax.service.mapping import Space, SpaceMap
     from lorajax.service.measured import Measured
     from lorajax.service.progress import Progress
     from lorajax.service.runs import Run
+    from lorajax.service.searching import Results
     from lorajax_tui.collection import Collection
+    from lorajax_tui.widgets.trail import Step
 
 
 @dataclass
@@ -68,17 +71,41 @@ class StrengthsLoaded(Message):
 
 @dataclass
 class NeighboursFound(Message):
-    """The neighbours of a LoRA."""
+    """What was found; `asked` is the step of the trail and the line of the filter."""
 
-    matches: Matches
+    asked: tuple[Step, str]
+    results: Results
 
 
 @dataclass
 class NeighboursFailed(Message):
-    """A LoRA has no neighbours to show; `error` says why."""
+    """There are no neighbours to show; `error` says why."""
 
-    key: str
+    asked: tuple[Step, str]
     error: LorajaxError
+
+
+@dataclass
+class Explained(Message):
+    """What makes up the similarity of two LoRAs."""
+
+    explanation: Explanation
+
+
+@dataclass
+class ExplainFailed(Message):
+    """Nothing can be said of a similarity; `error` says why."""
+
+    error: LorajaxError
+
+
+@dataclass
+class ConditionsFitted(Message):
+    """Which LoRAs fit the conditions of a filter; `error` where none could be asked."""
+
+    where: str
+    keys: frozenset[str] = frozenset()
+    error: LorajaxError | None = None
 
 
 @dataclass

@@ -16,9 +16,11 @@ from lorajax_tui.themes import colours
 
 WORDS = {
     "library": "Type / to filter: every word must occur in the name, base model, "
-    "family, tier or tags. A click on a column's head sorts by it.",
+    "family, tier or tags. Conditions go there too: base=sdxl rank<=32 tag=ink. "
+    "A click on a column's head sorts by it.",
     "neighbours": "Similarity is the cosine between two LoRAs of one space: 1 means "
-    "the same direction of change, 0 nothing in common.",
+    "the same direction of change, 0 nothing in common. + and − steer: more like this "
+    "one, less like that one. The filter takes words and conditions: rank<=32 tag=ink.",
     "map": "Every dot is a LoRA of one base model. PCA shows the two directions in "
     "which they differ most; the percentages are how much of it each direction shows.",
     "compare": "Bars are the sizes of the two updates in each module; alike is the "
