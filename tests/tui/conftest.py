@@ -30,7 +30,8 @@ MakeApp = Callable[..., LorajaxApp]
 FAKE_INDEX = """
 import json, sys, time
 for done in range(4):
-    print(f"indexing: {done}/3 · file-{done}.safetensors", file=sys.stderr, flush=True)
+    words = f"indexing: {done}/3 (1.2 of 3.4 GB, 2/s) · file-{done}.safetensors"
+    print(words, file=sys.stderr, flush=True)
     time.sleep(20 if "slow" in sys.argv[1] else 0.05)
 if "bad" in sys.argv[1]:
     sys.exit("it went wrong")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lorajax.service.explaining import Explanation
     from lorajax.service.grouping import Grouping
     from lorajax.service.human_triplets import Question
+    from lorajax.service.labelling import Labelled
     from lorajax.service.library import Entry, Refusal
     from lorajax.service.mapping import Space, SpaceMap
     from lorajax.service.measured import Measured
@@ -97,6 +98,14 @@ class ExplainFailed(Message):
     """Nothing can be said of a similarity; `error` says why."""
 
     error: LorajaxError
+
+
+@dataclass
+class LabelsRead(Message):
+    """What is said of one LoRA; `complaint` where a change was refused."""
+
+    labelled: Labelled | None = None
+    complaint: str = ""
 
 
 @dataclass

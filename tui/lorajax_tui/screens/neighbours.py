@@ -24,6 +24,7 @@ from lorajax_tui.widgets.trail import Lora, Step, Trail
 from lorajax_tui.words import safe
 
 SHOWN = 50
+_HASH = 6  # signs of a hash that tell spaces apart
 
 
 class NeighboursScreen(Browse):
@@ -167,7 +168,9 @@ class NeighboursScreen(Browse):
                 return self._say("Nothing fits", "No neighbour does.", "Esc clears.")
             return self._say("It is alone", "No other LoRA is in its space yet.")
         base, basis, encoder = str(found.space).rsplit(":", 2)
-        learned = "the base space" if encoder == "none" else f"{basis}:{encoder}"
+        learned = "the base space"
+        if encoder != "none":
+            learned = f"space {basis[:_HASH]}:{encoder[:_HASH]}"
         words = " ".join((f"{found.searched:,} of {base} in {learned}", *found.notes))
         self.query_one("#query", Static).update(Text(safe(words)))
         self.query_one(NearTable).show(found.matches)
