@@ -125,10 +125,10 @@ def _apply(document: dict[str, Any], override: str) -> None:
         if not isinstance(node, dict):
             raise ConfigError(f"{key}: {section} is a value, not a section")
         document = node
-    document[name] = _value(key.strip(), text)
+    document[name] = parse_value(key.strip(), text)
 
 
-def _value(key: str, text: str) -> Any:
+def parse_value(key: str, text: str) -> Any:
     """An override's value in YAML; where text is wanted, the text as it stands."""
     if key in TEXT_KEYS:
         return None if text in NOTHING else text

@@ -7,7 +7,7 @@ from typing import Any
 
 from lorajax.training.run_dir import read_metrics
 
-CURVES = ("loss", "accuracy", "triplet_accuracy", "lr")
+CURVES = ("loss", "accuracy", "triplet_accuracy", "lr", "loras_per_s")
 _MESSAGES_KEPT = 200
 _PACED_LINES = 30
 

@@ -30,7 +30,8 @@ MakeApp = Callable[..., LorajaxApp]
 FAKE_INDEX = """
 import json, sys, time
 for done in range(4):
-    print(f"indexing: {done}/3 · file-{done}.safetensors", file=sys.stderr, flush=True)
+    words = f"indexing: {done}/3 (1.2 of 3.4 GB, 2/s) · file-{done}.safetensors"
+    print(words, file=sys.stderr, flush=True)
     time.sleep(20 if "slow" in sys.argv[1] else 0.05)
 if "bad" in sys.argv[1]:
     sys.exit("it went wrong")
@@ -67,13 +68,14 @@ def make_app(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         command = [sys.executable, "-c", FAKE_INDEX]
         return IndexJob(dirs, where, command=command)
 
-    def make(path: Path = library) -> LorajaxApp:
+    def make(path: Path = library, **more: Any) -> LorajaxApp:
         app = LorajaxApp(
             path,
             runs=tmp_path / "runs",
             state_file=tmp_path / "state.json",
             train_command=(sys.executable, trainer),
             index_job=index_job,
+            **more,
         )
         app.animation_level = "none"
         return app

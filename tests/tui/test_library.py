@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from textual.widgets import Input, Static
+from textual.widgets import DirectoryTree, Input, Static
 
 from lorajax.library import Library, Refusal
 from lorajax_tui.screens.library import LibraryScreen
@@ -120,6 +120,12 @@ async def test_indexing_shows_progress_and_a_summary(
         await opened(pilot)
         await pilot.press("i")
         folder = app.screen.query_one("#folder", Input)
+        tree = app.screen.query_one("#folders", DirectoryTree)
+        await until(pilot, lambda: len(tree.root.children) > 0)
+        tree.focus()
+        await pilot.press("down")
+        await until(pilot, lambda: Path(folder.value).is_dir())
+        folder.focus()
         folder.value = str(tmp_path / "no such folder")
         await pilot.press("enter")
         await until(pilot, lambda: "no such folder" in screen_text(pilot))
@@ -127,7 +133,7 @@ async def test_indexing_shows_progress_and_a_summary(
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LibraryScreen))
         strip = app.screen.query_one(IndexStrip)
-        await until(pilot, lambda: "/3" in str(strip.visual))
+        await until(pilot, lambda: "1.2 of 3.4 GB, 2/s · file" in str(strip.visual))
         await until(pilot, lambda: not strip.display)
         said = [f"{n.title} {n.message}" for n in app._notifications]
         assert "Indexed 3 added" in said
@@ -174,3 +180,20 @@ async def test_indexing_can_fail_and_be_stopped(
         await pilot.click("#stop")
         strip = app.screen.query_one(IndexStrip)
         await until(pilot, lambda: not strip.display)
+
+
+async def test_conditions_filter_with_words(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await opened(pilot)
+        await pilot.press("slash", *"rank>=8")
+        await until(pilot, lambda: table.row_count == 4)
+        assert "4 of 6" in screen_text(pilot)
+        await pilot.press("space", *"water")
+        await until(pilot, lambda: names(table) == ["Watercolour"])
+        await pilot.press("ctrl+u", *"base=sdx")
+        await until(pilot, lambda: "did you mean sdxl?" in screen_text(pilot))
+        await pilot.press("l")
+        await until(pilot, lambda: table.row_count == 2 and table.display)
+        await pilot.press("escape")
+        await until(pilot, lambda: table.row_count == 6)

@@ -1,6 +1,12 @@
 """The neighbours screen: ranked, walked, and walked back."""
 
+from dataclasses import replace
+
+import pytest
+
+from lorajax.service import explaining
 from lorajax.service import library as service
+from lorajax.service.searching import Query, search
 from lorajax_tui.screens.neighbours import NearTable, NeighboursScreen
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import opened, screen_text, until, words
@@ -69,3 +75,98 @@ async def test_the_mouse_chooses_and_walks(make_app: MakeApp) -> None:
         await until(pilot, lambda: " › " in words(pilot, "#trail"))
         await pilot.click("Tab:first-of-type")
         assert app.current_mode == "library"
+
+
+async def near(app, pilot) -> NearTable:
+    """Opens the neighbours of "Ink line"."""
+    await opened(pilot)
+    await pilot.press("j", "enter")
+    await until(pilot, lambda: isinstance(app.screen, NeighboursScreen))
+    table = app.screen.query_one(NearTable)
+    await until(pilot, lambda: table.row_count == 3)
+    return table
+
+
+async def test_more_and_less_like_steer_and_go_back(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(140, 36)) as pilot:
+        table = await near(app, pilot)
+        first, second = (str(table.get_row_at(i)[2]) for i in range(2))
+        await pilot.press("plus")
+        await until(pilot, lambda: table.row_count == 2)
+        assert f"Ink line + {first}" in words(pilot, "#trail")
+        table.move_cursor(
+            row=[str(table.get_row_at(i)[2]) for i in (0, 1)].index(second)
+        )
+        await pilot.press("minus")
+        await until(pilot, lambda: table.row_count == 1)
+        assert f"Ink line + {first} − {second}" in words(pilot, "#trail")
+        query = Query(("Ink line", first), (second,))
+        (expected,) = search(app.library, query).matches
+        assert f"{expected.to_like:5.2f} {expected.to_unlike:5.2f}" in screen_text(
+            pilot
+        )
+        await pilot.press("backspace", "backspace")
+        await until(pilot, lambda: words(pilot, "#trail") == "Ink line")
+
+
+async def test_the_filter_is_kept_from_lora_to_lora(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await near(app, pilot)
+        await pilot.press("slash", *"rank>=8", "enter")
+        await until(pilot, lambda: table.row_count == 2)
+        await pilot.press("enter")  # walks; the filter stays
+        await until(pilot, lambda: " › " in words(pilot, "#trail"))
+        await until(pilot, lambda: table.row_count == 1)
+        await pilot.press("slash", "ctrl+u", *"rank>x", "enter")
+        await until(pilot, lambda: "expected a number" in screen_text(pilot))
+        await pilot.press("slash", "ctrl+u", *"nowhere", "enter")
+        await until(pilot, lambda: "Nothing fits" in screen_text(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: table.row_count == 3)
+
+
+async def test_copies_share_a_line(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await near(app, pilot)
+        hit = search(app.library, Query(("Ink line",))).matches[0]
+        table.show([replace(hit, copies=("a", "b"), missing=True)])
+        await pilot.pause()
+        assert f"{hit.name}  ×3" in screen_text(pilot)
+
+
+async def test_why_says_which_parts_agree(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = (
+        explaining.Part("[b]unet up blocks, attn2 value", 0.6, 0.9, (0.5, 0.4), 8),
+        explaining.Part("text encoder, mlp", -0.1, None, (0.5, 0.6), 2),
+    )
+    found = explaining.Explanation("Ink", "Oil", "s", 0.51, 0.01, parts, parts)
+    asked = []
+    monkeypatch.setattr(
+        explaining, "explain", lambda *a, **more: asked.append(a) or found
+    )
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await near(app, pilot)
+        chosen = table.chosen()
+        await pilot.press("w")
+        await until(pilot, lambda: "Ink and Oil: 0.510" in screen_text(pilot))
+        text = screen_text(pilot)
+        assert "[b]unet up blocks, attn2 value ×8" in text and "+0.600" in text
+        assert "0.90" in text and "-0.100" in text and "+0.010 is in no part" in text
+        assert chosen is not None and asked[0][2] == chosen.key
+        await pilot.press("escape")
+        assert isinstance(app.screen, NeighboursScreen)
+
+
+async def test_why_fails_with_a_reason(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await near(app, pilot)
+        await pilot.press("w")  # the files of this library are not real
+        await until(pilot, lambda: "Reading both files" not in screen_text(pilot))
+        assert "Why they are near" in screen_text(pilot)

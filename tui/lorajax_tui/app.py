@@ -63,6 +63,12 @@ def _train() -> Screen[Any]:
     return TrainScreen()
 
 
+def _evaluate() -> Screen[Any]:
+    from lorajax_tui.screens.evaluate import EvaluateScreen
+
+    return EvaluateScreen()
+
+
 class LorajaxApp(App[None]):
     """Browse a collection, walk its neighbours, watch training.
 
@@ -72,6 +78,7 @@ class LorajaxApp(App[None]):
       state_file: where choices are remembered.
       train_command: what starts a run; None is the real trainer.
       index_job: what starts indexing.
+      ask: what puts a question to a process of its own; None is lorajax itself.
     """
 
     TITLE = "lorajax"
@@ -82,6 +89,7 @@ class LorajaxApp(App[None]):
         "map": _map,
         "label": _label,
         "train": _train,
+        "evaluate": _evaluate,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "go('library')", "Library", show=False),
@@ -89,6 +97,7 @@ class LorajaxApp(App[None]):
         Binding("3", "go('map')", "Map", show=False),
         Binding("4", "go('label')", "Label", show=False),
         Binding("5", "go('train')", "Train", show=False),
+        Binding("6", "go('evaluate')", "Evaluate", show=False),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
         Binding("q,ctrl+q", "quit", "Quit", key_display="q"),
     ]
@@ -103,6 +112,7 @@ class LorajaxApp(App[None]):
         state_file: Path | None = None,
         train_command: Sequence[str] | None = None,
         index_job: Callable[[Sequence[Path], Path], IndexJob] = IndexJob,
+        ask: Callable[[Sequence[str]], Any] | None = None,
     ) -> None:
         super().__init__()
         self.library, self.runs = library, runs
@@ -110,12 +120,23 @@ class LorajaxApp(App[None]):
         self.state: State = load_state(self._state_file)
         self._command = train_command
         self.index_job = index_job
+        self._ask = ask
 
     @property
     def train_command(self) -> Sequence[str]:
         from lorajax.service.runs import TRAIN
 
         return self._command or TRAIN
+
+    def ask(self, words: Sequence[str]) -> Any:
+        """What a command of lorajax answers; for threads.
+
+        Raises:
+          LorajaxError: where it was refused.
+        """
+        from lorajax.service.asking import ask
+
+        return (self._ask or ask)(words)
 
     def on_mount(self) -> None:
         for theme in (SUMI, WASHI):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection as Keys
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -55,16 +56,25 @@ class Collection:
         row = pc.index(self._table["key"], key).as_py()
         return self._table[column][row].as_py() if row >= 0 else None
 
-    def view(self, words: str, column: str, descending: bool) -> pa.Table:
+    def view(
+        self,
+        words: str,
+        column: str,
+        descending: bool,
+        keys: Keys[str] | None = None,
+    ) -> pa.Table:
         """The rows that hold every word, in the order of a column.
 
         Args:
           words: parts of name, base model, family, tier or tags, in any case.
+          keys: content keys of the rows that may be among them; None is all.
         """
         self._sort("sort_name" if column == "name" else column, descending)
-        if not words.split():
-            return self._sorted
-        return self._sorted.filter(_holding(self._sorted_haystack, words))
+        wanted = [_holding(self._sorted_haystack, words)] if words.split() else []
+        if keys is not None:
+            some = pa.array(keys, pa.string())
+            wanted.append(pc.is_in(self._sorted["key"], value_set=some))
+        return self._sorted.filter(reduce(pc.and_, wanted)) if wanted else self._sorted
 
     def _sort(self, column: str, descending: bool) -> None:
         """Keeps the table in the order last asked for; names break ties."""

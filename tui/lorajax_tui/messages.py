@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     from lorajax.service.answers import Answers
     from lorajax.service.comparing import Comparison, Strength
     from lorajax.service.curves import Curves
+    from lorajax.service.explaining import Explanation
     from lorajax.service.grouping import Grouping
     from lorajax.service.human_triplets import Question
-    from lorajax.service.library import Entry, Matches, Refusal
+    from lorajax.service.labelling import Labelled
+    from lorajax.service.library import Entry, Refusal
     from lorajax.service.mapping import Space, SpaceMap
+    from lorajax.service.measured import Measured
     from lorajax.service.progress import Progress
     from lorajax.service.runs import Run
+    from lorajax.service.searching import Results
     from lorajax_tui.collection import Collection
+    from lorajax_tui.widgets.trail import Step
 
 
 @dataclass
@@ -67,17 +72,49 @@ class StrengthsLoaded(Message):
 
 @dataclass
 class NeighboursFound(Message):
-    """The neighbours of a LoRA."""
+    """What was found; `asked` is the step of the trail and the line of the filter."""
 
-    matches: Matches
+    asked: tuple[Step, str]
+    results: Results
 
 
 @dataclass
 class NeighboursFailed(Message):
-    """A LoRA has no neighbours to show; `error` says why."""
+    """There are no neighbours to show; `error` says why."""
 
-    key: str
+    asked: tuple[Step, str]
     error: LorajaxError
+
+
+@dataclass
+class Explained(Message):
+    """What makes up the similarity of two LoRAs."""
+
+    explanation: Explanation
+
+
+@dataclass
+class ExplainFailed(Message):
+    """Nothing can be said of a similarity; `error` says why."""
+
+    error: LorajaxError
+
+
+@dataclass
+class LabelsRead(Message):
+    """What is said of one LoRA; `complaint` where a change was refused."""
+
+    labelled: Labelled | None = None
+    complaint: str = ""
+
+
+@dataclass
+class ConditionsFitted(Message):
+    """Which LoRAs fit the conditions of a filter; `error` where none could be asked."""
+
+    where: str
+    keys: frozenset[str] = frozenset()
+    error: LorajaxError | None = None
 
 
 @dataclass
@@ -197,6 +234,65 @@ class RunRead(Message):
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, RunRead) and message.run.path == self.run.path
+
+
+@dataclass
+class RunsRead(Message):
+    """Several runs with their curves, in the order in which they were marked."""
+
+    runs: list[RunRead]
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RunsRead)
+
+
+@dataclass
+class FormReady(Message):
+    """The settings of a configuration have been read.
+
+    `base` are its own, `values` those after the overrides.
+    """
+
+    name: str
+    base: dict[str, str]
+    values: dict[str, str]
+
+
+@dataclass
+class LogRead(Message):
+    """The last words of a run's output."""
+
+    words: str
+
+
+@dataclass
+class MeasuredListed(Message):
+    """The runs and studies that measured something."""
+
+    measured: list[Measured]
+
+
+@dataclass
+class Evaluated(Message):
+    """The table that was asked for: of what, which experiment, against which method."""
+
+    asked: tuple[Path, str, str | None]
+    results: dict[str, Any]
+
+
+@dataclass
+class EvaluateFailed(Message):
+    """There is no such table; `error` says why."""
+
+    asked: tuple[Path, str, str | None]
+    error: LorajaxError
+
+
+@dataclass
+class ReportWritten(Message):
+    """A page about a run or a study has been written."""
+
+    path: Path
 
 
 @dataclass

@@ -38,6 +38,7 @@ class Browse(Frame):
         Binding("p", "pin", "Pin", show=False),
         Binding("v", "compare", "Compare", show=False),
         Binding("m", "map", "On the map", show=False),
+        Binding("e", "labels", "Labels", show=False),
     ]
 
     def chosen_key(self) -> str | None:
@@ -53,6 +54,13 @@ class Browse(Frame):
         """Shows where the chosen LoRA lies."""
         if (key := self.chosen_key()) is not None:
             self.post_message(MapWanted(key))
+
+    def action_labels(self) -> None:
+        """Shows what is said of the chosen LoRA, to add to it or take it back."""
+        from lorajax_tui.screens.labels import LabelsScreen
+
+        if (key := self.chosen_key()) is not None:
+            self.app.push_screen(LabelsScreen(key))
 
     def compared_with(self) -> str | None:
         """The content key that the chosen LoRA is compared with: the pinned one."""

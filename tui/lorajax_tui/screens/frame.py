@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 REST_SECONDS = 0.05
 NARROW_OR_WIDE = [(0, "-narrow"), (110, "-wide")]
-SHORT_OR_TALL = [(0, "-short"), (30, "-tall")]
+SHORT_OR_TALL = [(0, "-short"), (30, "-tall"), (40, "-high")]
 
 
 class Frame(Screen[None]):

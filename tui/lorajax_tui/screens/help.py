@@ -16,15 +16,22 @@ from lorajax_tui.themes import colours
 
 WORDS = {
     "library": "Type / to filter: every word must occur in the name, base model, "
-    "family, tier or tags. A click on a column's head sorts by it.",
+    "family, tier or tags. Conditions go there too: base=sdxl rank<=32 tag=ink. "
+    "A click on a column's head sorts by it.",
     "neighbours": "Similarity is the cosine between two LoRAs of one space: 1 means "
-    "the same direction of change, 0 nothing in common.",
+    "the same direction of change, 0 nothing in common. + and − steer: more like this "
+    "one, less like that one. The filter takes words and conditions: rank<=32 tag=ink.",
     "map": "Every dot is a LoRA of one base model. PCA shows the two directions in "
     "which they differ most; the percentages are how much of it each direction shows.",
     "compare": "Bars are the sizes of the two updates in each module; alike is the "
     "cosine between them: 1 the same direction, 0 nothing in common, -1 the opposite.",
     "label": "Choose the one whose effect is more like the one above. Every answer is "
     "written at once; a few comparisons are easy, to see that answers can be trusted.",
+    "settings": "A line a setting; what differs from the configuration is marked. "
+    "Enter goes to its value and back. An empty line means nothing.",
+    "evaluate": "Everything was measured on styles that no method learned from. A star "
+    "marks what differs from the method with ◆ by more than chance (p < 0.05, by "
+    "Holm's correction).",
     "train": "A run is a process of its own: it goes on when this application is "
     "closed, and is found again. Stopping writes a checkpoint first.",
 }

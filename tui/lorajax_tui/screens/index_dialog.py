@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +12,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, DirectoryTree, Input, Static
+from textual.widgets.directory_tree import DirEntry
 
 
 class FolderSuggester(Suggester):
@@ -37,6 +39,20 @@ class FolderSuggester(Suggester):
         return value + visible[0][len(part) :] if visible else None
 
 
+class Folders(DirectoryTree):
+    """The folders of a disk, without their files."""
+
+    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
+        return (p for p in paths if not p.name.startswith(".") and _is_folder(p))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a disk that is away
+        return False
+
+
 class IndexDialog(ModalScreen[Path | None]):
     """Asks for a folder; nothing in it is changed."""
 
@@ -56,12 +72,18 @@ class IndexDialog(ModalScreen[Path | None]):
             )
             yield Input(self._folder, suggester=FolderSuggester(), id="folder")
             yield Static(id="complaint")
+            yield Folders(_nearest_folder(Path(self._folder)), id="folders")
             with Horizontal(classes="dialog-buttons"):
                 yield Button("Index", variant="primary", id="go")
                 yield Button("Cancel", id="cancel")
 
     def action_cancel(self) -> None:
         self.dismiss(None)
+
+    @on(DirectoryTree.NodeHighlighted, "#folders")
+    def _picked(self, event: DirectoryTree.NodeHighlighted[DirEntry]) -> None:
+        if self.query_one(Folders).has_focus and event.node.data is not None:
+            self.query_one(Input).value = str(event.node.data.path)
 
     @on(Button.Pressed, "#cancel")
     def _cancel(self) -> None:
@@ -83,6 +105,12 @@ class IndexDialog(ModalScreen[Path | None]):
             self.dismiss(folder)
         else:
             self.query_one("#complaint", Static).update("There is no such folder.")
+
+
+def _nearest_folder(folder: Path) -> Path:
+    """Where the tree begins: above the folder, so that its neighbours are seen."""
+    above = [parent for parent in folder.parents if parent.is_dir()]
+    return above[0] if above else Path.home()
 
 
 class StopDialog(ModalScreen[bool]):

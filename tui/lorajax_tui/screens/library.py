@@ -14,7 +14,9 @@ from textual.widgets import ContentSwitcher, Input, Static
 from textual_fastdatatable import DataTable
 
 from lorajax.errors import LorajaxError
+from lorajax.service.filter_line import fitting, parse_line
 from lorajax_tui.messages import (
+    ConditionsFitted,
     IndexFailed,
     IndexFinished,
     IndexProgressed,
@@ -62,6 +64,7 @@ class LibraryScreen(Browse):
         super().__init__()
         self._column, self._descending = "name", False
         self._job: IndexJob | None = None
+        self._fitted = ConditionsFitted("")
 
     def body(self) -> Iterable[Widget]:
         yield Horizontal(
@@ -94,6 +97,7 @@ class LibraryScreen(Browse):
             return
         if not len(collection):
             return self._say_empty()
+        self._fitted = ConditionsFitted("")  # of the former collection
         self.query_one(CollectionTable).base_width = collection.widest("base_model")
         self._show_view()
         if not isinstance(self.focused, Input):
@@ -127,17 +131,39 @@ class LibraryScreen(Browse):
         collection = self.lorajax.collection
         if collection is None:
             return
-        words = self.query_one("#filter", Input).value
-        view = collection.view(words, self._column, self._descending)
-        filtered = f"{view.num_rows:,} of {len(collection):,}" if words.strip() else ""
+        line = self.query_one("#filter", Input).value
+        asked = parse_line(line)
+        if asked.where and asked.where != self._fitted.where:
+            self._fit(asked.where)
+            return
+        keys = self._fitted.keys if asked.where else None
+        view = collection.view(asked.text, self._column, self._descending, keys)
+        filtered = f"{view.num_rows:,} of {len(collection):,}" if asked else ""
         self.query_one("#shown", Static).update(filtered)
         if not view.num_rows:
             self._switch("notice")
-            notice = self.query_one("#notice", Notice)
-            return notice.say("Nothing fits", f"No LoRA has “{words}”.", "Esc clears.")
+            notice, error = self.query_one("#notice", Notice), self._fitted.error
+            if asked.where and error is not None:
+                return notice.say("Nothing fits", error.message, error.hint)
+            return notice.say("Nothing fits", f"No LoRA has “{line}”.", "Esc clears.")
         self._switch("table")
         table = self.query_one(CollectionTable)
         table.show_view(view, self._column, self._descending)
+
+    @work(thread=True, exclusive=True, group="conditions", exit_on_error=False)
+    def _fit(self, where: str) -> None:
+        """Asks the library for the LoRAs that fit; plain words need no asking."""
+        try:
+            keys = fitting(self.lorajax.library, where)
+            self.post_message(ConditionsFitted(where, keys))
+        except LorajaxError as error:
+            self.post_message(ConditionsFitted(where, error=error))
+
+    @on(ConditionsFitted)
+    def _conditions_fitted(self, message: ConditionsFitted) -> None:
+        if message.where == parse_line(self.query_one("#filter", Input).value).where:
+            self._fitted = message
+            self._show_view()
 
     @on(Input.Changed, "#filter")
     def _filter_changed(self) -> None:

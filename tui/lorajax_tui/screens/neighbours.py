@@ -3,53 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
-from textual import events, on, work
+from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
-from textual.widgets import ContentSwitcher, DataTable, Static
+from textual.widgets import ContentSwitcher, DataTable, Input, Static
 
 from lorajax.errors import LorajaxError
-from lorajax.service import library as service
-from lorajax_tui.messages import (
-    NeighboursFailed,
-    NeighboursFound,
-)
+from lorajax.service.filter_line import parse_line
+from lorajax.service.searching import Query, search
+from lorajax_tui.messages import NeighboursFailed, NeighboursFound
 from lorajax_tui.screens.browse import Browse
-from lorajax_tui.themes import colours
-from lorajax_tui.widgets.columns import tier_text
 from lorajax_tui.widgets.details import Details
-from lorajax_tui.widgets.meter import meter
+from lorajax_tui.widgets.near_table import NearTable
 from lorajax_tui.widgets.notice import Notice
+from lorajax_tui.widgets.trail import Lora, Step, Trail
 from lorajax_tui.words import safe
 
 SHOWN = 50
-_BAR = 20
-_NAME = 60
-_SAME = 0.99  # as near as copies in other formats are
-
-
-class NearTable(DataTable[Text]):
-    """The ranked list."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "Walk there"),
-        Binding("j", "cursor_down", "Down", show=False),
-        Binding("k", "cursor_up", "Up", show=False),
-    ]
-
-    def on_click(self, event: events.Click) -> None:
-        """One click chooses, as in the library; two walk."""
-        event.prevent_default()
-        row = event.style.meta.get("row", -1)
-        if row >= 0:
-            self.move_cursor(row=row)
-            if event.chain == 2:
-                self.action_select_cursor()
+_HASH = 6  # signs of a hash that tell spaces apart
 
 
 class NeighboursScreen(Browse):
@@ -58,23 +33,32 @@ class NeighboursScreen(Browse):
     mode = "neighbours"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("backspace", "back", "Back"),
-        Binding("p", "pin", "Pin"),
+        Binding("plus,equals_sign", "more", "More like it", key_display="+"),
+        Binding("minus", "less", "Less like it", key_display="-"),
+        Binding("w", "why", "Why"),
+        Binding("slash", "filter", "Filter"),
+        Binding("escape", "clear_filter", "Clear", show=False),
+        Binding("p", "pin", "Pin", show=False),
         Binding("v", "compare", "Compare"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self.trail: list[tuple[str, str]] = []
+        self.trail: list[Step] = []
+        self._space: str | None = None
 
     def body(self) -> Iterable[Widget]:
-        table = NearTable(
-            cursor_type="row", cursor_foreground_priority="renderable", id="near"
-        )
         yield Horizontal(
             Vertical(
-                Static(id="trail"),
-                Static(id="query"),
-                ContentSwitcher(Notice(id="notice"), table, initial="notice"),
+                Trail(id="trail"),
+                Horizontal(
+                    Input(placeholder="Filter: /", id="filter", compact=True),
+                    Static(id="query"),
+                    id="filter-line",
+                ),
+                ContentSwitcher(
+                    Notice(id="notice"), NearTable(id="near"), initial="notice"
+                ),
                 id="browse",
             ),
             Details(id="details"),
@@ -84,9 +68,6 @@ class NeighboursScreen(Browse):
     def on_mount(self) -> None:
         super().on_mount()
         self.add_class("-notice")
-        self._say_nothing()
-
-    def _say_nothing(self) -> None:
         self.query_one("#notice", Notice).say(
             "No LoRA is chosen yet",
             "Neighbours are the LoRAs whose weights do nearly the same.",
@@ -95,15 +76,27 @@ class NeighboursScreen(Browse):
 
     def begin(self, key: str, name: str) -> None:
         """Starts a new trail at a LoRA."""
-        self.trail = [(key, name)]
+        self.trail = [Step((Lora(key, name),))]
+        self._look()
+
+    def _go_on(self, step: Step) -> None:
+        self.trail.append(step)
         self._look()
 
     def action_walk(self) -> None:
         """Goes on to the neighbour under the cursor."""
-        key = self.chosen_key()
-        if key is not None:
-            self.trail.append((key, self._names[key]))
-            self._look()
+        if (chosen := self._chosen()) is not None:
+            self._go_on(Step((chosen,)))
+
+    def action_more(self) -> None:
+        """Looks for what is like the LoRA under the cursor as well."""
+        if (chosen := self._chosen()) is not None:
+            self._go_on(self.trail[-1].more(chosen))
+
+    def action_less(self) -> None:
+        """Looks for what is less like the LoRA under the cursor."""
+        if (chosen := self._chosen()) is not None:
+            self._go_on(self.trail[-1].less(chosen))
 
     def action_back(self) -> None:
         """Goes back along the trail; at its start, to the library."""
@@ -115,72 +108,80 @@ class NeighboursScreen(Browse):
 
     def compared_with(self) -> str | None:
         """The pinned LoRA; without one, that whose neighbours are shown."""
-        known = self.trail[-1][0] if self.trail else None
+        known = self.trail[-1].like[0].key if self.trail else None
         return self.lorajax.pinned or known
 
-    @property
-    def _table(self) -> NearTable:
-        return self.query_one(NearTable)
-
     def chosen_key(self) -> str | None:
-        table = self._table
-        if self.query_one(ContentSwitcher).current != "near" or not table.row_count:
+        chosen = self._chosen()
+        return chosen.key if chosen is not None else None
+
+    def _chosen(self) -> Lora | None:
+        if self.query_one(ContentSwitcher).current != "near":
             return None
-        return table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value
+        return self.query_one(NearTable).chosen()
+
+    def action_filter(self) -> None:
+        self.query_one("#filter", Input).focus()
+
+    def action_clear_filter(self) -> None:
+        self.query_one("#filter", Input).value = ""
+        self.query_one(NearTable).focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self) -> None:
+        if self.trail:
+            self.after_rest(self._look)
+
+    @on(Input.Submitted, "#filter")
+    def _filter_submitted(self) -> None:
+        self.query_one(NearTable).focus()
+
+    @property
+    def _asked(self) -> tuple[Step, str]:
+        return self.trail[-1], self.query_one("#filter", Input).value
 
     def _look(self) -> None:
-        self._show_trail()
-        self._find(self.trail[-1][0])
+        """Looks for what the end of the trail and the filter ask for."""
+        self.query_one(Trail).show(self.trail)
+        self._find(*self._asked)
 
     @work(thread=True, exclusive=True, group="near", exit_on_error=False)
-    def _find(self, key: str) -> None:
+    def _find(self, step: Step, line: str) -> None:
+        filters = parse_line(line)
+        like, unlike = (tuple(x.key for x in side) for side in (step.like, step.unlike))
+        query = Query(like, unlike, filters.where, filters.text, k=SHOWN)
         try:
-            found = service.neighbours(self.lorajax.library, key, SHOWN)
+            found = search(self.lorajax.library, query)
         except LorajaxError as error:
-            self.post_message(NeighboursFailed(key, error))
+            self.post_message(NeighboursFailed((step, line), error))
         else:
-            self.post_message(NeighboursFound(found))
+            self.post_message(NeighboursFound((step, line), found))
 
     @on(NeighboursFound)
     def _show(self, message: NeighboursFound) -> None:
-        found = message.matches
-        if not self.trail or found.key != self.trail[-1][0]:
+        found = message.results
+        if not self.trail or message.asked != self._asked:
             return
+        self._space = found.space
         if not found.matches:
+            if parse_line(message.asked[1]):
+                return self._say("Nothing fits", "No neighbour does.", "Esc clears.")
             return self._say("It is alone", "No other LoRA is in its space yet.")
-        base, basis, encoder = found.space.rsplit(":", 2)
-        learned = "the base space" if encoder == "none" else f"{basis}:{encoder}"
-        words = f"{found.searched:,} others of {base} compared in {learned}"
-        self.query_one("#query", Static).update(Text(safe(words), "dim"))
-        self._names = {match.key: match.name for match in found.matches}
-        self._fill(found)
+        base, basis, encoder = str(found.space).rsplit(":", 2)
+        learned = "the base space"
+        if encoder != "none":
+            learned = f"space {basis[:_HASH]}:{encoder[:_HASH]}"
+        words = " ".join((f"{found.searched:,} of {base} in {learned}", *found.notes))
+        self.query_one("#query", Static).update(Text(safe(words)))
+        self.query_one(NearTable).show(found.matches)
         self.query_one(ContentSwitcher).current = "near"
         self.remove_class("-notice")
-        self._table.focus()
-
-    def _fill(self, found: service.Matches) -> None:
-        table = self._table
-        table.clear(columns=True)
-        for label in ("", "Similarity", "Name", "Tier", "Folder"):
-            table.add_column(label)
-        for match in found.matches:
-            cells = (
-                Text(str(match.rank), "dim", justify="right"),
-                self._similarity(match.similarity),
-                Text(safe(match.name, _NAME)),
-                tier_text(match.tier, colours(self.app)),
-                Text(safe(Path(match.path).parent.name), "dim"),
-            )
-            table.add_row(*cells, key=match.key)
-
-    def _similarity(self, value: float) -> Text:
-        colour = "accent" if value >= _SAME else "primary"
-        line = meter(value, _BAR, colours(self.app), colour)
-        return line.append(f" {value:6.3f}")
+        if not isinstance(self.focused, Input):
+            self.query_one(NearTable).focus()
 
     @on(NeighboursFailed)
     def _show_failure(self, message: NeighboursFailed) -> None:
-        if self.trail and message.key == self.trail[-1][0]:
+        if self.trail and message.asked == self._asked:
             self._say("Nothing to compare", message.error.message, message.error.hint)
 
     def _say(self, title: str, text: str, hint: str = "") -> None:
@@ -189,16 +190,13 @@ class NeighboursScreen(Browse):
         self.query_one("#query", Static).update("")
         self.query_one("#notice", Notice).say(title, text, hint)
 
-    def _show_trail(self) -> None:
-        accent = colours(self.app)["accent"]
-        text = Text(no_wrap=True, overflow="ellipsis")
-        for step, (_, name) in enumerate(self.trail[-4:]):
-            text.append(" › " if step else "", "dim")
-            last = step == len(self.trail[-4:]) - 1
-            text.append(safe(name, _NAME), f"bold {accent}" if last else "dim")
-        if len(self.trail) > 4:
-            text = Text("… › ", "dim") + text
-        self.query_one("#trail", Static).update(text)
+    def action_why(self) -> None:
+        """Says which parts of the weights make up the similarity."""
+        from lorajax_tui.screens.why import WhyScreen
+
+        if (chosen := self._chosen()) is not None:
+            start = self.trail[-1].like[0]
+            self.app.push_screen(WhyScreen(start.key, chosen.key, self._space))
 
     @on(DataTable.RowSelected)
     def _row_selected(self) -> None:

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.text import Text
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
-from textual.widgets import Button, ContentSwitcher, Input, OptionList, Select, Static
+from textual.widgets import ContentSwitcher, OptionList, Select
 
 from lorajax.errors import LorajaxError
 from lorajax.service import runs as service
-from lorajax.service.configs import find_configs
 from lorajax.service.curves import Curves, read_curves
-from lorajax_tui.messages import RunRead, RunsListed, RunStarted, TaskFailed
+from lorajax_tui.messages import (
+    FormReady,
+    RunRead,
+    RunsListed,
+    RunsRead,
+    RunStarted,
+    TaskFailed,
+)
 from lorajax_tui.screens.frame import Frame
+from lorajax_tui.widgets.new_run import NewRun
 from lorajax_tui.widgets.notice import Notice
 from lorajax_tui.widgets.run_list import RunList
 from lorajax_tui.widgets.run_view import RunView
+from lorajax_tui.widgets.runs_view import RunsView
 from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
+    from lorajax.service.configs import ConfigChoice
     from lorajax.service.runs import Run
+    from lorajax_tui.screens.settings import Edited
 
 _WATCH_SECONDS = 0.5
 _LIST_SECONDS = 2.0
@@ -38,10 +46,12 @@ class TrainScreen(Frame):
     mode = "train"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New run"),
-        Binding("s", "stop", "Stop"),
+        Binding("e", "edit", "Settings"),
+        Binding("s", "stop", "Stop or pause"),
         Binding("c", "resume", "Continue"),
+        Binding("o", "log", "Log"),
         Binding("l", "list", "Runs", show=False),
-        Binding("escape", "list", "Runs", show=False),
+        Binding("escape", "list", "Runs, and no marks", show=False),
     ]
 
     def __init__(self) -> None:
@@ -51,42 +61,29 @@ class TrainScreen(Frame):
         self._curves: dict[Path, Curves] = {}
 
     def body(self) -> Iterable[Widget]:
-        choices = [(safe(c.name), str(c.path)) for c in find_configs()]
         yield Horizontal(
             Vertical(
-                Vertical(
-                    Select(choices, prompt="choose a configuration", id="config"),
-                    Static(id="summary"),
-                    Input(placeholder="training.steps=400 …", id="overrides"),
-                    Button("Start", variant="primary", id="start"),
-                    id="new",
-                ),
+                NewRun(id="new"),
                 RunList(id="runs"),
                 id="side",
             ),
-            ContentSwitcher(Notice(id="notice"), RunView(id="run"), initial="notice"),
+            ContentSwitcher(
+                Notice(id="notice"),
+                RunView(id="run"),
+                RunsView(id="several"),
+                initial="notice",
+            ),
             id="columns",
         )
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.query_one("#new").border_title = "New run"
         self.query_one(RunList).border_title = "Runs"
-        config = self.query_one("#config", Select)
-        self._configs = {str(c.path): c for c in find_configs()}
-        if self._configs:
-            config.value = next(iter(self._configs))
         self.query_one("#notice", Notice).say("Looking for runs …", kind="loading")
         self.query_one(RunList).focus()
         self._list()
         self.set_interval(_LIST_SECONDS, self._list)
         self.set_interval(_WATCH_SECONDS, self._watch_chosen)
-
-    @on(Select.Changed, "#config")
-    def _config_changed(self, event: Select.Changed) -> None:
-        choice = self._configs.get(str(event.value))
-        words = Text(safe(choice.summary) if choice else "", "dim")
-        self.query_one("#summary", Static).update(words)
 
     @work(thread=True, exclusive=True, group="runs", exit_on_error=False)
     def _list(self) -> None:
@@ -104,7 +101,7 @@ class TrainScreen(Frame):
             self._say_none()
 
     def _say_none(self) -> None:
-        self.query_one("#columns > ContentSwitcher", ContentSwitcher).current = "notice"
+        self._switch("notice")
         self.query_one("#notice", Notice).say(
             "No runs yet",
             "A run learns an embedding from a collection and evaluates it.",
@@ -112,24 +109,49 @@ class TrainScreen(Frame):
         )
 
     def _watch_chosen(self) -> None:
-        if self.chosen is not None and self.is_current:
+        if not self.is_current or self.chosen is None:
+            return
+        marked = self.query_one(RunList).marked
+        if len(marked) > 1:
+            self._read_several(tuple(marked))
+        else:
             self._read(self.chosen)
 
     @work(thread=True, exclusive=True, group="read", exit_on_error=False)
     def _read(self, path: Path) -> None:
+        self.post_message(self._read_one(path))
+
+    @work(thread=True, exclusive=True, group="read", exit_on_error=False)
+    def _read_several(self, paths: tuple[Path, ...]) -> None:
+        self.post_message(RunsRead([self._read_one(path) for path in paths]))
+
+    def _read_one(self, path: Path) -> RunRead:
         run = service.read_run(path)
         curves = read_curves(path, self._curves.get(path))
         self._curves[path] = curves
         log = service.read_log(path) if not run.is_active else ""
         results = service.read_results(path) if not run.is_active else {}
-        self.post_message(RunRead(run, curves, log, results))
+        return RunRead(run, curves, log, results)
 
     @on(RunRead)
     def _show_run(self, message: RunRead) -> None:
-        if message.run.path == self.chosen:
-            switcher = self.query_one("#columns > ContentSwitcher", ContentSwitcher)
-            switcher.current = "run"
+        several = len(self.query_one(RunList).marked) > 1
+        if message.run.path == self.chosen and not several:
+            self._switch("run")
             self.query_one(RunView).show(message)
+
+    @on(RunsRead)
+    def _show_several(self, message: RunsRead) -> None:
+        if [one.run.path for one in message.runs] == self.query_one(RunList).marked:
+            self._switch("several")
+            self.query_one(RunsView).show(message.runs)
+
+    @on(RunList.Marked)
+    def _marked(self) -> None:
+        self._watch_chosen()
+
+    def _switch(self, name: str) -> None:
+        self.query_one("#columns > ContentSwitcher", ContentSwitcher).current = name
 
     @on(OptionList.OptionHighlighted, "#runs")
     def _run_chosen(self, event: OptionList.OptionHighlighted) -> None:
@@ -141,23 +163,61 @@ class TrainScreen(Frame):
         self.query_one("#config", Select).focus()
 
     def action_list(self) -> None:
-        self.query_one(RunList).focus()
+        """Goes to the runs; there it takes all marks away."""
+        runs = self.query_one(RunList)
+        if runs.has_focus:
+            runs.unmark()
+        runs.focus()
 
-    @on(Input.Submitted, "#overrides")
-    @on(Button.Pressed, "#start")
-    def _start_pressed(self) -> None:
-        config = self.query_one("#config", Select).value
+    def action_log(self) -> None:
+        """Shows what the chosen run said."""
+        from lorajax_tui.screens.log import LogScreen
+
+        if self.chosen is not None:
+            self.app.push_screen(LogScreen(self.chosen))
+
+    def action_edit(self) -> None:
+        self.query_one(NewRun).ask(edit=True)
+
+    @on(NewRun.Wanted)
+    def _run_wanted(self, message: NewRun.Wanted) -> None:
+        if message.edit:
+            self._open_form(message.config, message.overrides)
+        else:
+            self._start(message.config.path, message.overrides)
+
+    @work(thread=True, exclusive=True, group="form", exit_on_error=False)
+    def _open_form(self, config: ConfigChoice, overrides: tuple[str, ...]) -> None:
+        """Reads the settings in a thread: it imports what checks them."""
+        from lorajax.service.settings import read_settings
+
         try:
-            overrides = shlex.split(self.query_one("#overrides", Input).value)
-        except ValueError as error:
-            trouble = LorajaxError(f"overrides: {error}", "close the quotation mark")
-            self.post_message(TaskFailed(trouble))
-            return
-        if isinstance(config, str):
-            self._start(Path(config), overrides)
+            base = read_settings(config.path)
+            values = read_settings(config.path, overrides)
+        except LorajaxError as error:
+            self.post_message(TaskFailed(error))
+        else:
+            self.post_message(FormReady(config.name, base, values))
+
+    @on(FormReady)
+    def _show_form(self, message: FormReady) -> None:
+        from lorajax_tui.screens.settings import SettingsScreen
+
+        read = (message.name, message.base, message.values)
+        self.app.push_screen(SettingsScreen(*read, self._edited))
+
+    def _edited(self, edited: Edited) -> None:
+        """Takes over what the form made of a configuration."""
+        new = self.query_one(NewRun)
+        if edited.saved is not None:
+            new.choose(edited.saved)
+            self.notify(safe(str(edited.saved)), title="Saved", markup=False)
+        new.take(edited.overrides)
+        if edited.start:
+            new.ask()
 
     @work(thread=True, group="start", exit_on_error=False)
-    def _start(self, config: Path, overrides: list[str]) -> None:
+    def _start(self, config: Path, overrides: Sequence[str]) -> None:
         command = self.lorajax.train_command
         try:
             path = service.start_run(config, overrides, self.lorajax.runs, command)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
@@ -15,6 +14,7 @@ from lorajax_tui.themes import colours
 from lorajax_tui.widgets.curve_plot import CurvePlot
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.widgets.notice import Notice
+from lorajax_tui.widgets.results import results_table, rows_of
 from lorajax_tui.widgets.run_list import STATES
 from lorajax_tui.words import duration, safe
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _BAR = 24
 _LINES = 12
-# The other metrics are in the report; all of them would leave no room for their names.
-_SHOWN = ("triplet_accuracy", "map@10", "mrr", "ndcg@10")
 
 
 class RunView(Vertical):
@@ -35,9 +33,11 @@ class RunView(Vertical):
     def compose(self) -> ComposeResult:
         yield Static(id="run-head")
         yield Notice(id="waiting")
-        with Container(id="plots"):
+        with Container(id="plots", classes="plots"):
             yield CurvePlot("Loss", ("loss",), id="loss")
             yield CurvePlot("Accuracy", ("triplet_accuracy", "accuracy"), id="accuracy")
+            yield CurvePlot("Learning rate", ("lr",), id="rate")
+            yield CurvePlot("LoRAs per second", ("loras_per_s",), id="throughput")
         with VerticalScroll(id="words", can_focus=False):
             yield Static(id="said")
 
@@ -94,8 +94,8 @@ class RunView(Vertical):
         """Results where there are some, else the failure, else the last words."""
         status = read.run.status
         parts: list[RenderableType] = []
-        if rows := _rows(read.results):
-            parts += [_results(rows), Text()]
+        if rows := rows_of(read.results):
+            parts += [results_table(rows), Text()]
         elif read.results.get("trained") is False:
             parts.append(
                 Text("no supervision was found, so nothing was trained", "dim")
@@ -111,31 +111,3 @@ class RunView(Vertical):
         words = read.log.splitlines() if failed else read.curves.messages
         parts += [Text(safe(line), "dim") for line in words[-_LINES:]]
         return Group(*parts)
-
-
-def _rows(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a results file that look as they should."""
-    rows = results.get("rows")
-    rows = rows if isinstance(rows, list) else []
-    return [row for row in rows if isinstance(row, dict) and "method" in row]
-
-
-def _results(rows: list[dict[str, Any]]) -> Table:
-    """Methods by metrics, mean ± standard deviation over the splits."""
-    metrics = [name for name in _SHOWN if isinstance(rows[0].get(name), dict)]
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("on unseen styles", no_wrap=True)
-    for metric in metrics:
-        table.add_column(Text(safe(metric)), justify="right")
-    for row in rows:
-        cells = [_mean(row.get(metric)) for metric in metrics]
-        table.add_row(Text(safe(str(row["method"]))), *cells)
-    return table
-
-
-def _mean(value: Any) -> Text:
-    if not isinstance(value, dict) or not isinstance(value.get("mean"), int | float):
-        return Text("–")
-    spread = value.get("std")
-    text = Text(f"{value['mean']:.3f}")
-    return text.append(f" ±{spread:.3f}", "dim") if isinstance(spread, float) else text

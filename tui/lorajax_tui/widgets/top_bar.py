@@ -17,6 +17,7 @@ SCREENS = {
     "map": "Map",
     "label": "Label",
     "train": "Train",
+    "evaluate": "Evaluate",
 }
 
 

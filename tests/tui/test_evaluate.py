@@ -1,0 +1,123 @@
+"""The evaluate screen: tables of experiments, bars, comparisons, and the report."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorajax.errors import LorajaxError
+from lorajax_tui.screens.evaluate import EvaluateScreen
+from lorajax_tui.widgets.methods import Methods
+from tests.tui.conftest import MakeApp
+from tests.tui.driving import screen_text, until, words
+
+
+def row(method: str, score: float, loss: float, p: float | None) -> dict[str, Any]:
+    values = {"triplet_accuracy": score, "triplet_loss": loss}
+    return {"method": method} | {
+        name: {"mean": value, "std": 0.01, "p_value": p}
+        for name, value in values.items()
+    }
+
+
+class Evaluator:
+    """Answers as `lorajax evaluate` would, and remembers the questions."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+
+    def __call__(self, words: Sequence[str]) -> dict[str, Any]:
+        self.asked.append(list(words))
+        if "--experiment" in words and words[words.index("--experiment") + 1] == "2":
+            raise LorajaxError("nothing was measured of triplets by raters", "name it")
+        against = words[words.index("--against") + 1] if "--against" in words else "raw"
+        rows = [row("raw", 0.7, 0.2, None), row("[b]trained", 0.9, 0.3, 0.01)]
+        facts = {"truth": "styles", "n_queries": 6, "seeds": 2, "against": against}
+        return {**facts, "rows": rows}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A folder with one finished run, one without a table, and a study."""
+    for name, document in (("done", {"rows": [{}]}), ("untrained", {"rows": []})):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        file = tmp_path / "runs" / name / "results.json"
+        file.write_text(json.dumps(document))
+    (tmp_path / "runs" / "study").mkdir()
+    (tmp_path / "runs" / "study" / "study.json").write_text("{}")
+    return tmp_path / "runs"
+
+
+def methods(pilot) -> list[str]:
+    table = pilot.app.screen.query_one(Methods)
+    return [str(table.get_row_at(i)[0]).strip() for i in range(table.row_count)]
+
+
+async def test_tables_are_shown_sorted_and_compared(
+    make_app: MakeApp, runs: Path
+) -> None:
+    evaluator = Evaluator()
+    app = make_app(ask=evaluator)
+    async with app.run_test(size=(140, 44)) as pilot:
+        await pilot.press("6")
+        await until(pilot, lambda: isinstance(app.screen, EvaluateScreen))
+        await until(pilot, lambda: app.screen.query_one(Methods).row_count == 2)
+        assert "untrained" not in words(pilot, "#measured")
+        assert methods(pilot) == ["[b]trained", "◆ raw"]
+        assert "0.900 ±0.010 *" in screen_text(pilot)
+        await pilot.press("m")  # of a loss the smaller is the better
+        assert words(pilot, "#about-table").startswith("triplet_loss · styles · 6 que")
+        assert methods(pilot) == ["◆ raw", "[b]trained"]
+        await pilot.press("m", "s")
+        assert methods(pilot) == ["◆ raw", "[b]trained"]
+        table = app.screen.query_one(Methods)
+        table.move_cursor(row=1)
+        await pilot.press("a")
+        await until(pilot, lambda: methods(pilot) == ["raw", "◆ [b]trained"])
+        assert evaluator.asked[-1][-2:] == ["--against", "[b]trained"]
+
+
+async def test_an_experiment_that_was_not_measured_says_so(
+    make_app: MakeApp, runs: Path
+) -> None:
+    evaluator = Evaluator()
+    app = make_app(ask=evaluator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("6")
+        await until(pilot, lambda: bool(app.screen.query(Methods)))
+        await until(pilot, lambda: app.screen.query_one(Methods).row_count == 2)
+        await pilot.press("x", "x")
+        await until(pilot, lambda: "Nothing to show" in screen_text(pilot))
+        assert "triplets by raters" in screen_text(pilot)
+        count = len(evaluator.asked)
+        await pilot.click("#experiment-all")
+        await until(pilot, lambda: "Nothing to show" not in screen_text(pilot))
+        assert len(evaluator.asked) == count  # what is known is not asked again
+
+
+async def test_the_report_is_written_and_opened(
+    make_app: MakeApp, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator, seen = Evaluator(), []
+    app = make_app(ask=evaluator)
+    monkeypatch.setattr(app, "open_url", lambda url: seen.append(url))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("6")
+        await until(pilot, lambda: bool(app.screen.query(Methods)))
+        await until(pilot, lambda: app.screen.query_one(Methods).row_count == 2)
+        await pilot.press("h")
+        await until(pilot, lambda: bool(seen))
+        path = Path(evaluator.asked[-1][1])
+        assert seen == [(path / "report.html").as_uri()]
+        assert evaluator.asked[-1][::2] == ["report", "--out"]
+
+
+async def test_without_results_it_says_what_to_do(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("6")
+        await until(pilot, lambda: "Nothing has been measured" in screen_text(pilot))
+        await pilot.press("x", "m", "s", "a", "h", "r")
+        assert "Press 5" in screen_text(pilot)

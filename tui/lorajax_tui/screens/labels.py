@@ -1,0 +1,124 @@
+"""What is said of one LoRA, by whom; a person adds to it and takes it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.table import Table
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from lorajax.errors import LorajaxError
+from lorajax.service import labelling as service
+from lorajax_tui.messages import LabelsRead
+from lorajax_tui.themes import colours
+from lorajax_tui.words import safe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lorajax_tui.app import LorajaxApp
+
+
+class LabelsScreen(ModalScreen[None]):
+    """The labels of a LoRA with a line to write more.
+
+    Args:
+      key: its content key.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Close"),
+        Binding("ctrl+z", "undo", "Undo", priority=True),
+    ]
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self._key = key
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static("Labels", classes="dialog-title")
+            with VerticalScroll(can_focus=False):
+                yield Static("Looking …", id="labels")
+            yield Input(placeholder="style=ink", id="say")
+            yield Static(id="complaint")
+            yield Static(
+                "field=value says it, field= says that nothing holds, -field takes "
+                "your word back · Ctrl+Z undoes · Esc closes",
+                classes="dialog-foot",
+            )
+
+    @property
+    def _library(self) -> Path:
+        return cast("LorajaxApp", self.app).library
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+        self._do(lambda: None)
+
+    @work(thread=True, exit_on_error=False, group="labels")
+    def _do(self, change: Callable[[], object]) -> None:
+        """Changes what is said, then reads it anew."""
+        complaint = ""
+        try:
+            change()
+        except LorajaxError as error:
+            complaint = f"{error.message} · {error.hint}".removesuffix(" · ")
+        try:
+            (found,) = service.labelled(self._library, [self._key])
+        except LorajaxError as error:
+            self.post_message(LabelsRead(complaint=error.message))
+        else:
+            self.post_message(LabelsRead(found, complaint))
+
+    @on(Input.Submitted)
+    def _said(self, event: Input.Submitted) -> None:
+        library, word = self._library, event.value.strip()
+        if word.startswith("-") and len(word) > 1:
+            field, _, value = word[1:].partition("=")
+            gone = [(field, value or None)]
+            self._do(lambda: service.change(library, [self._key], unsay=gone))
+        elif word:
+            self._do(lambda: _say(library, self._key, word))
+
+    def action_undo(self) -> None:
+        """Takes back what a person last said of any LoRA."""
+        library = self._library
+        self._do(lambda: service.take_back(library))
+
+    @on(LabelsRead)
+    def _show(self, message: LabelsRead) -> None:
+        self.query_one("#complaint", Static).update(Text(safe(message.complaint)))
+        if message.labelled is None:
+            return
+        if not message.complaint:
+            self.query_one(Input).value = ""
+        title = Text(f"Labels of {safe(message.labelled.name)}")
+        self.query_one(".dialog-title", Static).update(title)
+        shown = self.query_one("#labels", Static)
+        if not message.labelled.labels:
+            return shown.update(Text("Nothing is said of it yet.", "dim"))
+        shown.update(self._table(message.labelled))
+
+    def _table(self, found: service.Labelled) -> Table:
+        """Every label with its source; those that count in colour."""
+        accent = colours(self.app)["accent"]
+        table = Table.grid(padding=(0, 3, 0, 0))
+        for one in found.labels:
+            holds = one.value in found.holds.get(one.field, ())
+            value = Text(safe(one.value) or "nothing", accent if holds else "dim")
+            sure = "" if one.confidence is None else f" {one.confidence:.0%}"
+            source = Text(f"{one.source}{sure}", "dim")
+            table.add_row(Text(safe(one.field)), value, source)
+        return table
+
+
+def _say(library: Path, key: str, word: str) -> None:
+    service.change(library, [key], say=service.parse_words([word]))
