@@ -1,15 +1,14 @@
 """`lorajax triplets`: comparisons by people, one at a time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lorajax.cli.collection import Json, LibraryOption
 from lorajax.cli.output import failing_politely, print_json, say
-
-if TYPE_CHECKING:
-    from lorajax.service.answers import Answers
 
 app = typer.Typer(
     help="Ask people which LoRAs are alike; their answers are triplets to learn from.",
@@ -63,11 +62,9 @@ def answer(
     """Write one answer: the names of the anchor, of the nearer and of the other."""
     from lorajax.service import answers, human_triplets
 
-    with failing_politely():
-        place = file or human_triplets.default_file(library)
+    with _telling(file, library, as_json) as place:
         names = human_triplets.checked_names(library, anchor, positive, negative)
         answers.write_answer(place, *names)
-        _tell(answers.read_answers(place), as_json)
 
 
 @app.command()
@@ -82,11 +79,9 @@ def skip(
     """Pass over a comparison for good."""
     from lorajax.service import answers, human_triplets
 
-    with failing_politely():
-        place = file or human_triplets.default_file(library)
+    with _telling(file, library, as_json) as place:
         names = human_triplets.checked_names(library, anchor, one, other)
         answers.write_skip(place, *names)
-        _tell(answers.read_answers(place), as_json)
 
 
 @app.command()
@@ -99,12 +94,10 @@ def undo(
     as_json: Json = False,
 ) -> None:
     """Take back the answer to a comparison, or its having been skipped."""
-    from lorajax.service import answers, human_triplets
+    from lorajax.service import answers
 
-    with failing_politely():
-        place = file or human_triplets.default_file(library)
+    with _telling(file, library, as_json) as place:
         answers.take_back(place, answers.identity(anchor, one, other))
-        _tell(answers.read_answers(place), as_json)
 
 
 @app.command()
@@ -126,7 +119,15 @@ def agreement(
         say(f"{share:.1%} of {pairs} pairs of answers agree; by chance one half do")
 
 
-def _tell(found: "Answers", as_json: bool) -> None:
+@contextmanager
+def _telling(file: Path | None, library: Path | None, as_json: bool) -> Iterator[Path]:
+    """The file of answers, to write to; then what it holds is told."""
+    from lorajax.service import answers, human_triplets
+
+    with failing_politely():
+        place = file or human_triplets.default_file(library)
+        yield place
+        found = answers.read_answers(place)
     answered, skipped = len(found.triplets), len(found.skipped)
     if as_json:
         document = {"file": str(found.file), "answered": answered, "skipped": skipped}

@@ -6,6 +6,7 @@ from typing import Any
 
 from lorajax.library import Library
 from lorajax.library.clusters import Clusters
+from lorajax.library.labels import Label
 from lorajax.service.labelling import Labelled, places_of
 from lorajax.service.library import library_path
 
@@ -18,18 +19,20 @@ def labels_document(found: Iterable[Labelled]) -> list[dict[str, Any]]:
             "name": one.name,
             "path": one.path,
             "holds": {field: list(values) for field, values in one.holds.items()},
-            "labels": [
-                {
-                    "field": label.field,
-                    "value": label.value,
-                    "source": label.source,
-                    "confidence": label.confidence,
-                }
-                for label in one.labels
-            ],
+            "labels": [label_document(label) for label in one.labels],
         }
         for one in found
     ]
+
+
+def label_document(label: Label) -> dict[str, Any]:
+    """What is said, who says it, and how surely."""
+    return {
+        "field": label.field,
+        "value": label.value,
+        "source": label.source,
+        "confidence": label.confidence,
+    }
 
 
 def clusters_document(found: Sequence[Clusters], path: Path | None) -> dict[str, Any]:

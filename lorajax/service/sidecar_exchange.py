@@ -35,6 +35,7 @@ from lorajax.library.labels import (
 )
 from lorajax.library.labels.derived import DERIVED, said_labels
 from lorajax.library.labels.label import LONGEST_VALUE, SIDECAR
+from lorajax.service.label_documents import label_document
 from lorajax.service.label_tables import Imported
 from lorajax.service.progress import OnProgress, Progress
 
@@ -194,16 +195,7 @@ def _words(own: Sequence[Label], ours: dict[str, Any]) -> Words:
 
 def _ours(own: Sequence[Label]) -> list[dict[str, Any]]:
     """What did not come from the sidecars themselves."""
-    return [
-        {
-            "field": one.field,
-            "value": one.value,
-            "source": one.source,
-            "confidence": one.confidence,
-        }
-        for one in own
-        if one.source != SIDECAR
-    ]
+    return [label_document(one) for one in own if one.source != SIDECAR]
 
 
 def _sidecar_labels(key: str, weights: Path, known: list[str]) -> Iterator[Label]:
@@ -212,14 +204,18 @@ def _sidecar_labels(key: str, weights: Path, known: list[str]) -> Iterator[Label
     tags = sidecar_tags(weights) or known
     declared = [word.value for word in facts.get("base_model", ())]
     yield from said_labels(key, tags, declared)
-    try:
-        document = read_object(weights.with_name(weights.stem + METADATA)) or {}
-        plain_json = read_object(weights.with_name(weights.stem + WEBUI)) or {}
-    except FormatError:
-        # What is no JSON object says nothing; `inspect` warns of it.
-        return
+    document, plain_json = (_said_beside(weights, end) for end in (METADATA, WEBUI))
     if document.get("favorite") is True:
         yield Label(key, FAVOURITE, "yes", SIDECAR)
     for notes in (document.get("notes"), plain_json.get("notes")):
         if isinstance(notes, str) and (note := plain(notes, LONGEST_VALUE)):
             yield Label(key, NOTE, note, SIDECAR)
+
+
+def _said_beside(weights: Path, ending: str) -> dict[str, Any]:
+    """The sidecar of an ending; {} where there is none."""
+    try:
+        return read_object(weights.with_name(weights.stem + ending)) or {}
+    except FormatError:
+        # What is no JSON object says nothing; `inspect` warns of it.
+        return {}

@@ -153,3 +153,10 @@ def test_unlabelled_loras_of_the_library_get_guesses(path: Path) -> None:
     assert one.labels[0].confidence is not None and one.labels[0].confidence > 0.5
     with pytest.raises(LibraryError, match="at least 20"):
         classifying.classify_library(path, "character")
+
+
+def test_a_broken_sidecar_does_not_hide_the_other(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "ink-0.metadata.json").write_text("broken", encoding="utf-8")
+    (tmp_path / "ink-0.json").write_text('{"notes": "soft"}', encoding="utf-8")
+    sidecar_exchange.import_sidecars(path)
+    assert held(path, "ink-0")["note"] == ("soft",)

@@ -21,7 +21,6 @@ from lorajax.library.labels.label import check_field as check_field
 from lorajax.library.labels.label import check_value as check_value
 from lorajax.library.labels.label import drop_labels as drop_labels
 from lorajax.library.labels.label import effective as effective
-from lorajax.library.labels.label import fields_of as fields_of
 from lorajax.library.labels.label import read_labels as read_labels
 from lorajax.library.labels.label import values_of as values_of
 from lorajax.library.labels.label import write_labels as write_labels

@@ -95,14 +95,6 @@ def values_of(
     return {key: found[0].value for (key, _), found in held.items() if len(found) == 1}
 
 
-def fields_of(library: Library) -> list[str]:
-    """The fields that any LoRA has a label in, without the clusters' own."""
-    rows = library.query(
-        "SELECT DISTINCT field FROM labels WHERE source != ? ORDER BY field", CLUSTER
-    )
-    return [field for (field,) in rows]
-
-
 def write_labels(library: Library, labels: Iterable[Label]) -> None:
     """Stores labels, in place of equal ones of the same source; no journal."""
     rows = [astuple(label) for label in labels]
