@@ -27,6 +27,9 @@ import lorajax_tui.app, lorajax_tui.screens.neighbours, lorajax_tui.screens.trai
 import lorajax_tui.screens.index_dialog, lorajax_tui.screens.help
 import lorajax_tui.screens.map, lorajax_tui.screens.label, lorajax_tui.screens.compare
 import lorajax_tui.screens.columns_dialog, lorajax.service.comparing
+import lorajax_tui.screens.evaluate, lorajax_tui.screens.settings
+import lorajax_tui.screens.labels, lorajax_tui.screens.why, lorajax_tui.screens.log
+import lorajax.service.explaining, lorajax.service.settings, lorajax.service.asking
 import lorajax.adapters.adapter, lorajax.adapters.algebra, lorajax.pictures.small
 sys.exit(", ".join(name for name in "{HEAVY}".split() if name in sys.modules) or 0)
 """
@@ -38,7 +41,7 @@ def test_no_screen_imports_jax() -> None:
 
 
 def test_help_and_version_come_without_a_screen() -> None:
-    for option, said in (("--help", "--library"), ("--version", "lorajax")):
+    for option, said in (("--help", "--serve"), ("--version", "lorajax")):
         command = [sys.executable, "-m", "lorajax_tui", option]
         environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tui'}", "PATH": ""}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -92,7 +95,7 @@ async def test_every_screen_lives_with_other_themes(make_app: MakeApp) -> None:
             assert meter(0.3, 10, colours(app)).cell_len == 10
             for colour in (*colours(app).values(), *palette(app)):
                 Style.parse(colour)  # all are what Rich knows
-            await pilot.press("enter", "3", "4", "5", "1")
+            await pilot.press("enter", "3", "4", "5", "6", "1")
             assert "Ink wash" in screen_text(pilot)
 
 

@@ -1,4 +1,4 @@
-"""lorajax-tui [--library PATH] [--runs PATH]: the terminal application.
+"""lorajax-tui [--library PATH] [--runs PATH] [--serve]: the terminal application.
 
 It shows its first screen within a second, also with 100,000 LoRAs: jax is never
 imported here, and everything slow happens in threads or in processes of their own.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -245,11 +246,27 @@ class LorajaxApp(App[None]):
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `lorajax-tui`."""
     options = _parser().parse_args(arguments)
+    if options.serve:
+        return _serve(options)
     state = load_state(default_state_file())
     app = LorajaxApp(_library(options.library, state), options.runs)
     if options.library:
         app.remember(library=str(app.library.absolute()))
     app.run()
+
+
+def _serve(options: argparse.Namespace) -> None:
+    try:
+        from lorajax_tui.serving import HOST, serve
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"error: expected textual-serve, found no {error.name}\n"
+            "hint:  pip install 'lorajax[serve]'"
+        )
+    words = ["--runs", str(options.runs)]
+    words += ["--library", str(options.library)] if options.library else []
+    print(f"lorajax is at http://{HOST}:{options.port} (Ctrl+C ends it)", flush=True)
+    serve(words, options.port)
 
 
 def _library(asked: Path | None, state: State) -> Path:
@@ -276,6 +293,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         default=Path("checkpoints"),
         help="folder of training runs (default: checkpoints)",
+    )
+    parser.add_argument(
+        "--serve", action="store_true", help="show it in a browser on this machine"
+    )
+    parser.add_argument(
+        "--port", type=int, default=8000, metavar="N", help="for --serve (8000)"
     )
     parser.add_argument("--version", action="version", version=f"lorajax {_version()}")
     return parser
