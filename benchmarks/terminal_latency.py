@@ -23,10 +23,11 @@ import tempfile
 import termios
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from benchmarks.libraries import library_of_entries
 from lorajax.service.library import columns
@@ -76,7 +77,8 @@ class Terminal:
         os.write(self.file, b"\x1b")
         self.rest()
         os.write(self.file, b"q")
-        self.rest(1.0)
+        with suppress(OSError):  # so Linux says that the other end is closed
+            self.rest(5.0)
         os.waitpid(self.pid, 0)
 
 
@@ -99,6 +101,8 @@ def waits(terminal: Terminal, shown: Collection) -> Iterator[float]:
         terminal.rest(0.5)
     os.write(terminal.file, b"\x1b")
     terminal.rest(0.5)
+    os.write(terminal.file, b"g")
+    terminal.rest(0.5)
 
 
 @contextmanager
@@ -120,9 +124,12 @@ def others(folder: Path | None, place: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for process in processes:
-            for one in [*process.children(recursive=True), process]:
-                one.terminate()
+        every = [p for one in processes for p in (one, *one.children(recursive=True))]
+        for one in every:  # the loop before what it runs
+            one.terminate()
+        _, left = psutil.wait_procs(every, timeout=60)
+        for one in left:
+            one.kill()
 
 
 def summary(seconds: Sequence[float]) -> dict[str, float]:

@@ -139,7 +139,8 @@ class LibraryScreen(Browse):
         keys = self._fitted.keys if asked.where else None
         view = collection.view(asked.text, self._column, self._descending, keys)
         filtered = f"{view.num_rows:,} of {len(collection):,}" if asked else ""
-        self.query_one("#shown", Static).update(filtered)
+        # its width is fixed, so that a letter lays nothing out anew
+        self.query_one("#shown", Static).update(filtered, layout=False)
         if not view.num_rows:
             self._switch("notice")
             notice, error = self.query_one("#notice", Notice), self._fitted.error

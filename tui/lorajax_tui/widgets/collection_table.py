@@ -25,6 +25,7 @@ class ViewBackend(ArrowBackend):
     ) -> None:
         super().__init__(view)
         self.specs, self._colours = specs, colours
+        self._rows: dict[int, dict[str, Any]] = {}  # those that were looked at
 
     @property
     def columns(self) -> Sequence[str]:
@@ -39,7 +40,9 @@ class ViewBackend(ArrowBackend):
         return [spec.width for spec in self.specs]
 
     def row(self, index: int) -> dict[str, Any]:
-        return self.data.slice(index, 1).to_pylist()[0]
+        if index not in self._rows:
+            self._rows[index] = self.data.slice(index, 1).to_pylist()[0]
+        return self._rows[index]
 
     def get_row_at(self, index: int) -> Sequence[Any]:
         row = self.row(index)
