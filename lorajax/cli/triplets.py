@@ -23,6 +23,8 @@ SpaceOption = Annotated[
     str | None, typer.Option("--space", help="A space or a base model to ask about.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Another order of questions.")]
+Anchor = Annotated[str, typer.Argument(metavar="ANCHOR")]
+Candidate = Annotated[str, typer.Argument(metavar="CANDIDATE")]
 
 
 @app.command("next")
@@ -52,7 +54,7 @@ def next_(
 
 @app.command()
 def answer(
-    anchor: Annotated[str, typer.Argument(metavar="ANCHOR")],
+    anchor: Anchor,
     positive: Annotated[str, typer.Argument(metavar="MORE-ALIKE")],
     negative: Annotated[str, typer.Argument(metavar="LESS-ALIKE")],
     file: FileOption = None,
@@ -69,9 +71,9 @@ def answer(
 
 @app.command()
 def skip(
-    anchor: Annotated[str, typer.Argument(metavar="ANCHOR")],
-    one: Annotated[str, typer.Argument(metavar="CANDIDATE")],
-    other: Annotated[str, typer.Argument(metavar="CANDIDATE")],
+    anchor: Anchor,
+    one: Candidate,
+    other: Candidate,
     file: FileOption = None,
     library: LibraryOption = None,
     as_json: Json = False,
@@ -86,9 +88,9 @@ def skip(
 
 @app.command()
 def undo(
-    anchor: Annotated[str, typer.Argument(metavar="ANCHOR")],
-    one: Annotated[str, typer.Argument(metavar="CANDIDATE")],
-    other: Annotated[str, typer.Argument(metavar="CANDIDATE")],
+    anchor: Anchor,
+    one: Candidate,
+    other: Candidate,
     file: FileOption = None,
     library: LibraryOption = None,
     as_json: Json = False,
