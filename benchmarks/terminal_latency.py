@@ -84,7 +84,7 @@ class Terminal:
 
 def waits(terminal: Terminal, shown: Collection) -> Iterator[float]:
     """Walks down the table and filters it; seconds for every key."""
-    names = shown.view("", "name", False)["name"].to_pylist()
+    names = shown.view("", "name", False).names()
     for name in names[1 : _DOWNS + 1]:
         yield terminal.wait(name, "j")
         terminal.rest()
@@ -146,7 +146,7 @@ def main() -> None:
     options = parser.parse_args()
     library = library_of_entries(options.rows)
     shown = Collection(library, columns(library))
-    first_name = shown.view("", "name", False)["name"][0].as_py()
+    first_name = shown.view("", "name", False).row(0)["name"]
     with tempfile.TemporaryDirectory() as place:
         home = {"XDG_STATE_HOME": place, "TERM": "xterm-256color"}
         command = [sys.executable, "-m", "lorajax_tui", "--library", str(library)]

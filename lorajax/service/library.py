@@ -66,10 +66,14 @@ def entries(path: Path | None = None) -> list[Entry]:
         return library.entries()
 
 
-def columns(path: Path | None = None) -> dict[str, list[Any]]:
-    """The collection column by column, for a table of any length."""
+def columns(path: Path | None = None, first: int | None = None) -> dict[str, list[Any]]:
+    """The collection column by column, for a table of any length.
+
+    Args:
+      first: only as many, the first by name; None is all, in any order.
+    """
     with Library.open(path, create=False) as library:
-        return library.columns()
+        return library.columns(first)
 
 
 def present_bases(path: Path | None = None) -> dict[str, int]:

@@ -31,6 +31,7 @@ from lorajax_tui.messages import (
     CollectionLoaded,
     MapWanted,
     NeighboursWanted,
+    PageLoaded,
 )
 from lorajax_tui.screens.frame import Frame
 from lorajax_tui.screens.library import LibraryScreen
@@ -38,6 +39,8 @@ from lorajax_tui.state import State, default_state_file, load_state, save_state
 from lorajax_tui.themes import SUMI, WASHI
 from lorajax_tui.widgets.top_bar import SCREENS
 from lorajax_tui.words import safe
+
+FIRST_ROWS = 200  # a screen of them; a hundred thousand take a second to be read
 
 
 def _neighbours() -> Screen[Any]:
@@ -103,6 +106,7 @@ class LorajaxApp(App[None]):
         Binding("q,ctrl+q", "quit", "Quit", key_display="q"),
     ]
     collection: reactive[Collection | None] = reactive(None, init=False)
+    first_page: reactive[Collection | None] = reactive(None, init=False)
     trouble: reactive[LorajaxError | None] = reactive(None, init=False)
     pinned: reactive[str | None] = reactive(None, init=False)
 
@@ -159,13 +163,20 @@ class LorajaxApp(App[None]):
 
     @work(thread=True, exclusive=True, group="collection", exit_on_error=False)
     def load_collection(self) -> None:
-        """Reads the library in a thread."""
+        """Reads the library in a thread; what is seen first, first."""
         try:
+            if self.collection is None:
+                page = service.columns(self.library, FIRST_ROWS)
+                self.post_message(PageLoaded(Collection(self.library, page)))
             columns = service.columns(self.library)
         except LorajaxError as error:
             self.post_message(CollectionFailed(error))
         else:
             self.post_message(CollectionLoaded(Collection(self.library, columns)))
+
+    @on(PageLoaded)
+    def _page_loaded(self, message: PageLoaded) -> None:
+        self.first_page = message.page
 
     @on(CollectionLoaded)
     def _collection_loaded(self, message: CollectionLoaded) -> None:

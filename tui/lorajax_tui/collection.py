@@ -3,15 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Collection as Keys
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
 pc: Any = pyarrow.compute  # its functions come to be at import, unseen by checkers
 SEARCHED = ("name", "base_model", "family", "tier", "tags")
+
+
+@dataclass(frozen=True)
+class View:
+    """Some rows of the collection in an order; one is read when it is looked at.
+
+    Attributes:
+      table: every row, in that order.
+      rows: which of them these are, ascending [n] int64.
+    """
+
+    table: pa.Table
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One row by its place in the view."""
+        return self.block(index, index + 1)[0]
+
+    def block(self, start: int, end: int) -> list[dict[str, Any]]:
+        """Some rows that follow one another, by their places in the view."""
+        return self.table.take(pa.array(self.rows[start:end])).to_pylist()
+
+    def place(self, key: str) -> int | None:
+        """Where a LoRA is in the view, None for one that is not."""
+        row = pc.index(self.table["key"], key).as_py()
+        index = int(np.searchsorted(self.rows, row))
+        return index if index < len(self) and self.rows[index] == row else None
+
+    def names(self) -> list[str]:
+        """What the rows are called."""
+        return self.table["name"].take(pa.array(self.rows)).to_pylist()
 
 
 class Collection:
@@ -62,7 +98,7 @@ class Collection:
         column: str,
         descending: bool,
         keys: Keys[str] | None = None,
-    ) -> pa.Table:
+    ) -> View:
         """The rows that hold every word, in the order of a column.
 
         Args:
@@ -74,7 +110,10 @@ class Collection:
         if keys is not None:
             some = pa.array(keys, pa.string())
             wanted.append(pc.is_in(self._sorted["key"], value_set=some))
-        return self._sorted.filter(reduce(pc.and_, wanted)) if wanted else self._sorted
+        if not wanted:
+            return View(self._sorted, np.arange(len(self)))
+        held = pc.indices_nonzero(reduce(pc.and_, wanted))
+        return View(self._sorted, held.to_numpy().astype(np.int64))
 
     def _sort(self, column: str, descending: bool) -> None:
         """Keeps the table in the order last asked for; names break ties."""

@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 
 
 @dataclass
+class PageLoaded(Message):
+    """The first LoRAs by name have been read; the others are on their way."""
+
+    page: Collection
+
+
+@dataclass
 class CollectionLoaded(Message):
     """The library has been read."""
 

@@ -14,6 +14,8 @@ _JOINERS = "\u200c\u200d"  # wanted between letters of some scripts and inside e
 
 def safe(text: str, limit: int = 500) -> str:
     """One line without control, escape and direction characters."""
+    if text[:limit].isprintable():
+        return text[:limit]  # nearly all of them, and the table asks often
     line = "".join(" " if c in "\t\r\n" else c for c in text[:limit])
     return "".join(c for c in line if _is_harmless(c))
 

@@ -77,13 +77,17 @@ class Library(FileStore):
         paths = self.query("SELECT path, missing, told FROM paths WHERE key = ?", key)
         return _entry(rows[0], paths) if rows else None
 
-    def columns(self) -> dict[str, list[Any]]:
+    def columns(self, first: int | None = None) -> dict[str, list[Any]]:
         """The collection column by column, for a table: no object per LoRA.
 
         Besides plain facts it has `key`, `tags` as one text, and `missing`.
+
+        Args:
+          first: only as many, the first by name; None is all, in any order.
         """
         names = ", ".join(TABLE_COLUMNS)
-        rows = self.query(f"SELECT {names} FROM loras")
+        page = "" if first is None else f" ORDER BY LOWER(name) LIMIT {int(first)}"
+        rows = self.query(f"SELECT {names} FROM loras{page}")
         columns: dict[str, list[Any]] = {name: [] for name in TABLE_COLUMNS}
         for name, values in zip(TABLE_COLUMNS, zip(*rows, strict=True), strict=False):
             columns[name] = list(values)

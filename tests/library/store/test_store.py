@@ -40,6 +40,7 @@ def test_columns_agree_with_the_entries(library: Library) -> None:
     assert [e.name for e in entries if e] == columns["name"]
     assert columns["missing"] == [e.missing for e in entries if e] == [False, True]
     assert columns["tags"] == ["水墨, [red]", ""]
+    assert library.columns(1)["name"] == [min(columns["name"], key=str.lower)]
 
 
 def test_an_empty_library_has_empty_columns(library: Library) -> None:

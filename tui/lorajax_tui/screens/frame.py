@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from lorajax_tui.app import LorajaxApp
     from lorajax_tui.collection import Collection
 
-REST_SECONDS = 0.05
+# Longer than a typist takes from key to key, so that none waits for what comes then.
+REST_SECONDS = 0.15
 NARROW_OR_WIDE = [(0, "-narrow"), (110, "-wide")]
 SHORT_OR_TALL = [(0, "-short"), (30, "-tall"), (40, "-high")]
 

@@ -89,8 +89,20 @@ class LibraryScreen(Browse):
         self.query_one("#notice", Notice).say("Opening the library …", kind="loading")
         chosen = self.lorajax.state.columns
         self.query_one(CollectionTable).chosen = tuple(filter(None, chosen.split(",")))
+        self.watch(self.app, "first_page", self._show_page)
         self.watch(self.app, "collection", self._show_collection)
         self.watch(self.app, "trouble", self._show_trouble)
+
+    def _show_page(self, page: Collection | None) -> None:
+        """What can be seen at once, until all is read and can be searched."""
+        if page is None or not len(page) or self.lorajax.collection is not None:
+            return
+        table = self.query_one(CollectionTable)
+        table.base_width = page.widest("base_model")
+        self._switch("table")
+        table.show_view(page.view("", "name", False), "name", False)
+        table.focus()
+        self.query_one("#shown", Static).update("reading …", layout=False)
 
     def _show_collection(self, collection: Collection | None) -> None:
         if collection is None:
@@ -138,10 +150,10 @@ class LibraryScreen(Browse):
             return
         keys = self._fitted.keys if asked.where else None
         view = collection.view(asked.text, self._column, self._descending, keys)
-        filtered = f"{view.num_rows:,} of {len(collection):,}" if asked else ""
+        filtered = f"{len(view):,} of {len(collection):,}" if asked else ""
         # its width is fixed, so that a letter lays nothing out anew
         self.query_one("#shown", Static).update(filtered, layout=False)
-        if not view.num_rows:
+        if not len(view):
             self._switch("notice")
             notice, error = self.query_one("#notice", Notice), self._fitted.error
             if asked.where and error is not None:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import pyarrow as pa
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.cache import LRUCache
+from textual.geometry import Region
+from textual.strip import Strip
 from textual_fastdatatable import ArrowBackend, DataTable
 
+from lorajax_tui.collection import View
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.columns import Colours, ColumnSpec, fitting
 
+_BLOCK = 64  # rows read at once: one by one, a screen of them takes ten times as long
 _ARROWS = {True: " ▼", False: " ▲"}
 
 
 class ViewBackend(ArrowBackend):
-    """Rows of an Arrow table, turned into styled cells when they are looked at."""
+    """Rows of a view, turned into styled cells when they are looked at."""
 
     def __init__(
-        self, view: pa.Table, specs: Sequence[ColumnSpec], colours: Colours
+        self, view: View, specs: Sequence[ColumnSpec], colours: Colours
     ) -> None:
-        super().__init__(view)
-        self.specs, self._colours = specs, colours
+        super().__init__(pa.table({"row": view.rows}))
+        self.view, self.specs, self._colours = view, specs, colours
         self._rows: dict[int, dict[str, Any]] = {}  # those that were looked at
 
     @property
@@ -41,12 +49,28 @@ class ViewBackend(ArrowBackend):
 
     def row(self, index: int) -> dict[str, Any]:
         if index not in self._rows:
-            self._rows[index] = self.data.slice(index, 1).to_pylist()[0]
+            start = index - index % _BLOCK
+            self._rows |= enumerate(self.view.block(start, start + _BLOCK), start)
         return self._rows[index]
 
     def get_row_at(self, index: int) -> Sequence[Any]:
         row = self.row(index)
         return [spec.cell(row, self._colours) for spec in self.specs]
+
+    def segments(
+        self, index: int, under: Style, over: Style, console: Console
+    ) -> list[Segment]:
+        """A row as it is written; every cell says where it is, for the mouse."""
+        line: list[Segment] = []
+        for column, (spec, text) in enumerate(
+            zip(self.specs, self.get_row_at(index), strict=True)
+        ):
+            place = Style.from_meta({"row": index, "column": column})
+            written = under + console.get_style(text.style)
+            for word, own in _words(text, spec.width, console):
+                style = written + own if own else written
+                line.append(Segment(word, style + over + place))
+        return line
 
     def get_cell_at(self, row_index: int, column_index: int) -> Any:
         return self.specs[column_index].cell(self.row(row_index), self._colours)
@@ -66,20 +90,21 @@ class CollectionTable(DataTable):
     ]
 
     def __init__(self, **options: Any) -> None:
-        self._view: pa.Table | None = None
+        self._view: View | None = None
         self._sort: tuple[str, bool] = ("name", False)
+        self._drawn: LRUCache[tuple[Any, ...], Strip] = LRUCache(1000)
         super().__init__(cursor_type="row", render_markup=False, **options)
 
     base_width = 8
     chosen: tuple[str, ...] = ()
 
-    def show_view(self, view: pa.Table, column: str, descending: bool) -> None:
+    def show_view(self, view: View, column: str, descending: bool) -> None:
         """Shows other rows; the cursor stays on its LoRA where that is among them."""
         key = self.key_at_cursor()
         self._view, self._sort = view, (column, descending)
         self._rebuild()
-        found = view["key"].index(key).as_py() if key else -1
-        self.move_cursor(row=max(0, found))
+        found = view.place(key) if key else None
+        self.move_cursor(row=found or 0)
         self._highlight_row(self.cursor_row)
 
     def choose_columns(self, names: tuple[str, ...]) -> None:
@@ -121,6 +146,55 @@ class CollectionTable(DataTable):
         if isinstance(self.backend, ViewBackend):
             self._rebuild()  # another theme has other colours
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._base_style = self.rich_style  # which takes as long as a row
+        return super().render_lines(crop)
+
+    def render_line(self, y: int) -> Strip:
+        below = y + self.scroll_offset.y if y >= self.header_height else y
+        left = self.scroll_offset.x
+        return self._render_line(below, left, left + self.size.width, self._base_style)
+
+    def _render_line(self, y: int, x1: int, x2: int, base_style: Style) -> Strip:
+        """A row in one go: the layout of its cells by Rich, one by one, takes five
+        times as long, and every letter of a filter makes a screen of rows anew."""
+        row, backend = y - self.header_height, self.backend
+        if not isinstance(backend, ViewBackend) or row not in range(self.row_count):
+            return super()._render_line(y, x1, x2, base_style)
+        looks = row == self.cursor_row, row == self.hover_row
+        key = (row, x1, x2, *looks, base_style, self._look())
+        if key not in self._drawn:
+            under = self._get_row_style(row, base_style)
+            style, over = self._styles(*looks)
+            line = backend.segments(row, under + style, over, self.app.console)
+            self._drawn[key] = Strip(line).adjust_cell_length(x2, under).crop(x1)
+        return self._drawn[key]
+
+    def _look(self) -> tuple[Any, ...]:
+        """What the looks of all rows hang on."""
+        seen = self._pseudo_class_state, self.show_cursor, self._show_hover_cursor
+        return *seen, self._update_count
+
+    def _clear_caches(self) -> None:
+        super()._clear_caches()
+        self._drawn.clear()
+
+    def _styles(self, cursor: bool, hover: bool) -> tuple[Style, Style]:
+        """What goes under and over the style of a row's own text."""
+        return self._get_styles_to_render_cell(
+            False,
+            False,
+            False,
+            hover,
+            cursor,
+            False,
+            self.show_cursor,
+            self._show_hover_cursor,
+            False,
+            self.cursor_foreground_priority == "css",
+            self.cursor_background_priority == "css",
+        )
+
     def _specs(self) -> list[ColumnSpec]:
         # the scrollbar's two cells are kept free, so that columns do not jump
         bar = 2 * (not self.show_vertical_scrollbar)
@@ -144,3 +218,19 @@ class CollectionTable(DataTable):
         arrow = _ARROWS[descending] if spec.name == column else ""
         right = "right" if spec.label in ("Rank", "Modules", "Norm") else "left"
         return Text(spec.label + arrow, justify=right, no_wrap=True)
+
+
+def _words(
+    text: Text, width: int, console: Console
+) -> Iterator[tuple[str, Style | None]]:
+    """A text of one line in a cell of this width, a column free at either side."""
+    text.truncate(width, overflow="ellipsis")
+    free, right = width - text.cell_len, text.justify == "right"
+    before, after = " " * (1 + free * right), " " * (1 + free * (not right))
+    if not text.spans:
+        yield before + text.plain + after, None
+        return
+    yield before, None
+    for segment in text.render(console):
+        yield segment.text, segment.style
+    yield after, None
