@@ -112,14 +112,15 @@ def read_sidecars(path: Path) -> Sidecars:
     warnings: list[str] = []
     for ending, fields in _SIDECARS.items():
         beside = path.with_name(path.stem + ending)
+        name = clean(beside.name)
         try:
             document = _document(beside)
         except FormatError as error:
-            warnings.append(f"{clean(beside.name)}: {error.message}: passed over")
+            warnings.append(f"{name}: {error.message}: passed over")
             continue
         for field, paths in fields.items():
             for steps in paths:
-                source = f"{clean(beside.name)}: {'.'.join(steps)}"
+                source = f"{name}: {'.'.join(steps)}"
                 said = words_of(field, list(_at(document, steps)))
                 facts.setdefault(field, []).extend(Said(w, source) for w in said)
     return Sidecars({f: tuple(said) for f, said in facts.items()}, tuple(warnings))

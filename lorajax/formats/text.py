@@ -26,9 +26,10 @@ def clean(text: str, limit: int = LONGEST) -> str:
     Brackets stay: they are part of many honest names. A front end that understands
     markup must escape what it shows.
     """
-    text = _ESCAPES.sub("", text[: 8 * limit])
-    line = "".join(" " if c.isspace() else c for c in text)
-    line = "".join(c for c in line if unicodedata.category(c)[0] != "C")
+    line = text[: 8 * limit]
+    if not line.isprintable():  # nearly all of them are: nothing to take out
+        line = "".join(" " if c.isspace() else c for c in _ESCAPES.sub("", line))
+        line = "".join(c for c in line if unicodedata.category(c)[0] != "C")
     line = " ".join(line.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
