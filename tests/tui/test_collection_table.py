@@ -30,7 +30,7 @@ async def test_a_row_is_what_the_table_would_draw(make_app: MakeApp) -> None:
 
 
 def _letters(strip: Strip) -> list[tuple[str, Any, Any, bool, bool, Any]]:
-    """Every character with all that a person sees of it, and where the mouse is."""
+    """Every character with all that a person sees of it, and the row that a mouse finds."""
     return [
         (letter, *_look(style or Style(), letter))
         for text, style, _ in strip
@@ -40,7 +40,7 @@ def _letters(strip: Strip) -> list[tuple[str, Any, Any, bool, bool, Any]]:
 
 def _look(style: Style, letter: str) -> tuple[Any, Any, bool, bool, Any]:
     blank = letter == " "  # has no colour and no stroke of its own
-    place = {k: style.meta[k] for k in ("row", "column") if k in style.meta}
+    place = style.meta.get("row")
     inked = (None, False, False) if blank else (style.color, style.dim, style.strike)
     return inked[0], style.bgcolor, bool(inked[1]), bool(inked[2]), place
 

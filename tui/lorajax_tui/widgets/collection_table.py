@@ -59,18 +59,12 @@ class ViewBackend(ArrowBackend):
 
     def segments(
         self, index: int, under: Style, over: Style, console: Console
-    ) -> list[Segment]:
-        """A row as it is written; every cell says where it is, for the mouse."""
-        line: list[Segment] = []
-        for column, (spec, text) in enumerate(
-            zip(self.specs, self.get_row_at(index), strict=True)
-        ):
-            place = Style.from_meta({"row": index, "column": column})
+    ) -> Iterator[Segment]:
+        """A row as it is written."""
+        for spec, text in zip(self.specs, self.get_row_at(index), strict=True):
             written = under + console.get_style(text.style)
             for word, own in _words(text, spec.width, console):
-                style = written + own if own else written
-                line.append(Segment(word, style + over + place))
-        return line
+                yield Segment(word, (written + own if own else written) + over)
 
     def get_cell_at(self, row_index: int, column_index: int) -> Any:
         return self.specs[column_index].cell(self.row(row_index), self._colours)
@@ -167,7 +161,9 @@ class CollectionTable(DataTable):
             under = self._get_row_style(row, base_style)
             style, over = self._styles(*looks)
             line = backend.segments(row, under + style, over, self.app.console)
-            self._drawn[key] = Strip(line).adjust_cell_length(x2, under).crop(x1)
+            # for the mouse, which points at rows here
+            strip = Strip(line).simplify().apply_meta({"row": row, "column": 0})
+            self._drawn[key] = strip.adjust_cell_length(x2, under).crop(x1)
         return self._drawn[key]
 
     def _look(self) -> tuple[Any, ...]:
