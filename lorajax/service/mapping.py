@@ -7,10 +7,6 @@ its distances. Neither needs jax; maps are kept until the library changes.
 """
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from lorajax.errors import LibraryError
+from lorajax.errors import LibraryError, LorajaxError
 from lorajax.library import Library, parse_space
-from lorajax.service.processes import environment
+from lorajax.service.asking import ask
 
 Method = Literal["pca", "umap"]
 METHODS: tuple[Method, ...] = ("pca", "umap")
@@ -158,7 +154,8 @@ def principal_plane(
 def _umap(matrix: Float[np.ndarray, "n e"]) -> Float[np.ndarray, "n 2"]:
     if not has_umap():
         raise LibraryError(
-            "UMAP is not installed", "pip install umap-learn, or use the method pca"
+            "UMAP is not installed",
+            "pip install 'lorajax[umap]', or use the method pca",
         )
     if len(matrix) <= _NEIGHBOURS:
         raise LibraryError(
@@ -174,19 +171,11 @@ def _umap(matrix: Float[np.ndarray, "n e"]) -> Float[np.ndarray, "n 2"]:
 @lru_cache(maxsize=4)
 def _drawn_elsewhere(path: Path, space: str, revision: int) -> SpaceMap:
     words = ["map", "--library", str(path), "--space", space, "--method", "umap"]
-    done = subprocess.run(
-        [sys.executable, "-m", "lorajax", *words, "--json"],
-        capture_output=True,
-        text=True,
-        env=environment(os.environ),
-    )
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise LibraryError(
-            f"UMAP failed: {said[-1] if said else 'it said nothing'}",
-            "use the method pca",
-        )
-    return _read_document(json.loads(done.stdout))
+    try:
+        return _read_document(ask(words))
+    except LorajaxError as error:
+        message = f"UMAP failed: {error.message}"
+        raise LibraryError(message, "use the method pca") from error
 
 
 def umap_in_process(path: Path | None, space: str | None = None) -> SpaceMap:

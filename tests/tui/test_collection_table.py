@@ -30,7 +30,7 @@ async def test_a_row_is_what_the_table_would_draw(make_app: MakeApp) -> None:
 
 
 def _letters(strip: Strip) -> list[tuple[str, Any, Any, bool, bool, Any]]:
-    """Every character with all that a person sees of it, and the row that a mouse finds."""
+    """Every character with all that is seen of it, and the row a mouse finds."""
     return [
         (letter, *_look(style or Style(), letter))
         for text, style, _ in strip

@@ -201,7 +201,7 @@ class MapScreen(Browse):
     def action_project(self) -> None:
         """Changes between PCA and UMAP."""
         if not mapping.has_umap():
-            words = "pip install umap-learn"
+            words = "pip install 'lorajax[umap]'"
             self.notify(words, title="UMAP is not installed", markup=False)
             return
         method = "pca" if self.lorajax.state.map_method == "umap" else "umap"
