@@ -12,6 +12,7 @@ from lorajax.cli import (
     converting,
     demo,
     duplicates,
+    explaining,
     labels,
     library,
     mapping,
@@ -47,6 +48,7 @@ app.command()(classifying.classify)
 app.add_typer(labels.app, name="labels")
 app.add_typer(library.app, name="library")
 app.command()(comparing.compare)
+app.command()(explaining.explain)
 app.command("map")(mapping.map_command)
 app.add_typer(triplets.app, name="triplets")
 app.add_typer(zoo.app, name="zoo")

@@ -24,6 +24,7 @@ from textual.worker import Worker, WorkerState
 
 from lorajax.errors import LorajaxError
 from lorajax.service import library as service
+from lorajax.service.asking import Question, ask
 from lorajax.service.index_job import IndexJob
 from lorajax_tui.collection import Collection
 from lorajax_tui.messages import (
@@ -80,6 +81,7 @@ class LorajaxApp(App[None]):
       train_command: what starts a run; None is the real trainer.
       index_job: what starts indexing.
       ask: what puts a question to a process of its own; None is lorajax itself.
+      question: the same where it must be halted when nobody waits any longer.
     """
 
     TITLE = "lorajax"
@@ -114,6 +116,7 @@ class LorajaxApp(App[None]):
         train_command: Sequence[str] | None = None,
         index_job: Callable[[Sequence[Path], Path], IndexJob] = IndexJob,
         ask: Callable[[Sequence[str]], Any] | None = None,
+        question: Callable[[Sequence[str]], Question] = Question,
     ) -> None:
         super().__init__()
         self.library, self.runs = library, runs
@@ -122,6 +125,7 @@ class LorajaxApp(App[None]):
         self._command = train_command
         self.index_job = index_job
         self._ask = ask
+        self.question = question
 
     @property
     def train_command(self) -> Sequence[str]:
@@ -135,8 +139,6 @@ class LorajaxApp(App[None]):
         Raises:
           LorajaxError: where it was refused.
         """
-        from lorajax.service.asking import ask
-
         return (self._ask or ask)(words)
 
     def on_mount(self) -> None:
