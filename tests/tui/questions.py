@@ -25,7 +25,7 @@ class Answering:
     Args:
       answers: one for each question; the last one again for all that follow.
       lines: what is said on the way, as progress lines.
-      seconds: how long an answer takes.
+      seconds: how long each answer takes.
       error: what the process ends with instead of an answer.
     """
 
@@ -33,7 +33,7 @@ class Answering:
         self,
         *answers: Any,
         lines: Sequence[str] = (),
-        seconds: float = 0.0,
+        seconds: Sequence[float] = (0.0,),
         error: str = "",
     ) -> None:
         self.asked: list[list[str]] = []
@@ -41,10 +41,12 @@ class Answering:
         self.seconds, self.error = seconds, error
 
     def __call__(self, words: Sequence[str]) -> Question:
-        answer = self.answers[min(len(self.asked), len(self.answers) - 1)]
+        answer, seconds = (
+            of[min(len(self.asked), len(of) - 1)] for of in (self.answers, self.seconds)
+        )
         self.asked.append(list(words))
         told = {
-            **{"lines": list(self.lines), "seconds": self.seconds},
+            **{"lines": list(self.lines), "seconds": seconds},
             **{"error": self.error, "answer": answer},
         }
         return Question(words, [sys.executable, "-ISc", _CODE, json.dumps(told)])

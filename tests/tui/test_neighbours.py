@@ -173,7 +173,7 @@ async def test_why_fails_with_a_reason(make_app: MakeApp) -> None:
 
 
 async def test_why_is_not_asked_any_longer_when_it_is_closed(make_app: MakeApp) -> None:
-    app = make_app(question=Answering(seconds=20))
+    app = make_app(question=Answering(seconds=(20,)))
     async with app.run_test(size=(80, 24)) as pilot:
         await near(app, pilot)
         await pilot.press("w")

@@ -71,6 +71,12 @@ def _evaluate() -> Screen[Any]:
     return EvaluateScreen()
 
 
+def _duplicates() -> Screen[Any]:
+    from lorajax_tui.screens.duplicates import DuplicatesScreen
+
+    return DuplicatesScreen()
+
+
 class LorajaxApp(App[None]):
     """Browse a collection, walk its neighbours, watch training.
 
@@ -93,6 +99,7 @@ class LorajaxApp(App[None]):
         "label": _label,
         "train": _train,
         "evaluate": _evaluate,
+        "duplicates": _duplicates,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "go('library')", "Library", show=False),
@@ -101,6 +108,7 @@ class LorajaxApp(App[None]):
         Binding("4", "go('label')", "Label", show=False),
         Binding("5", "go('train')", "Train", show=False),
         Binding("6", "go('evaluate')", "Evaluate", show=False),
+        Binding("7", "go('duplicates')", "Duplicates", show=False),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
         Binding("q,ctrl+q", "quit", "Quit", key_display="q"),
     ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lorajax.service.answers import Answers
     from lorajax.service.comparing import Comparison, Strength
     from lorajax.service.curves import Curves
+    from lorajax.service.duplicates import Ladder
     from lorajax.service.explaining import Explanation
     from lorajax.service.grouping import Grouping
     from lorajax.service.human_triplets import Question
@@ -161,6 +162,39 @@ class MapFailed(Message):
     """There is no map to show; `error` says why."""
 
     error: LorajaxError
+
+
+@dataclass
+class LadderProgressed(Message):
+    """Duplicates are being looked for; only the newest progress matters."""
+
+    progress: Progress
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, LadderProgressed)
+
+
+@dataclass
+class LadderFound(Message):
+    """Duplicates; `is_whole` unless only files and weights were compared so far."""
+
+    ladder: Ladder
+    is_whole: bool
+
+
+@dataclass
+class LadderFailed(Message):
+    """Looking for duplicates has failed, or was stopped."""
+
+    error: LorajaxError
+
+
+@dataclass
+class CopiesFound(Message):
+    """Other LoRAs of the library that are the same update as one."""
+
+    key: str
+    copies: list[Entry]
 
 
 @dataclass

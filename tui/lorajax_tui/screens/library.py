@@ -245,7 +245,7 @@ class LibraryScreen(Browse):
         if folder is None:
             return
         self.lorajax.remember(folder=str(folder))
-        self.query_one(IndexStrip).begin()
+        self.query_one(IndexStrip).begin("indexing: looking for files …")
         self._run_index(folder)
 
     def _stop_index(self, stop: bool | None) -> None:
