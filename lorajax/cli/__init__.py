@@ -17,6 +17,7 @@ from lorajax.cli import (
     library,
     mapping,
     report,
+    runs,
     searching,
     training,
     triplets,
@@ -51,6 +52,7 @@ app.command()(comparing.compare)
 app.command()(explaining.explain)
 app.command("map")(mapping.map_command)
 app.add_typer(triplets.app, name="triplets")
+app.add_typer(runs.app, name="runs")
 app.add_typer(zoo.app, name="zoo")
 
 
