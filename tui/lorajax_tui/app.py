@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +18,6 @@ from textual import on, work
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
-from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from lorajax.errors import LorajaxError
@@ -33,48 +31,13 @@ from lorajax_tui.messages import (
     MapWanted,
     NeighboursWanted,
 )
+from lorajax_tui.modes import MODES
+from lorajax_tui.options import read_options
 from lorajax_tui.screens.frame import Frame
-from lorajax_tui.screens.library import LibraryScreen
 from lorajax_tui.state import State, default_state_file, load_state, save_state
 from lorajax_tui.themes import SUMI, WASHI
 from lorajax_tui.widgets.top_bar import SCREENS
 from lorajax_tui.words import safe
-
-
-def _neighbours() -> Screen[Any]:
-    from lorajax_tui.screens.neighbours import NeighboursScreen
-
-    return NeighboursScreen()
-
-
-def _map() -> Screen[Any]:
-    from lorajax_tui.screens.map import MapScreen
-
-    return MapScreen()
-
-
-def _label() -> Screen[Any]:
-    from lorajax_tui.screens.label import LabelScreen
-
-    return LabelScreen()
-
-
-def _train() -> Screen[Any]:
-    from lorajax_tui.screens.train import TrainScreen
-
-    return TrainScreen()
-
-
-def _evaluate() -> Screen[Any]:
-    from lorajax_tui.screens.evaluate import EvaluateScreen
-
-    return EvaluateScreen()
-
-
-def _duplicates() -> Screen[Any]:
-    from lorajax_tui.screens.duplicates import DuplicatesScreen
-
-    return DuplicatesScreen()
 
 
 class LorajaxApp(App[None]):
@@ -92,15 +55,7 @@ class LorajaxApp(App[None]):
 
     TITLE = "lorajax"
     CSS_PATH = "app.tcss"
-    MODES: ClassVar[dict[str, Any]] = {
-        "library": LibraryScreen,
-        "neighbours": _neighbours,
-        "map": _map,
-        "label": _label,
-        "train": _train,
-        "evaluate": _evaluate,
-        "duplicates": _duplicates,
-    }
+    MODES: ClassVar[dict[str, Any]] = MODES
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "go('library')", "Library", show=False),
         Binding("2", "go('neighbours')", "Neighbours", show=False),
@@ -255,7 +210,7 @@ class LorajaxApp(App[None]):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `lorajax-tui`."""
-    options = _parser().parse_args(arguments)
+    options = read_options(arguments)
     if options.serve:
         return _serve(options)
     state = load_state(default_state_file())
@@ -286,36 +241,3 @@ def _library(asked: Path | None, state: State) -> Path:
     if asked is None and not moved and remembered is not None and remembered.exists():
         return remembered
     return service.library_path(asked)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lorajax-tui",
-        description="Browse a collection of LoRAs, walk from neighbour to neighbour, "
-        "train the embedding and watch.",
-    )
-    parser.add_argument(
-        "--library", type=Path, metavar="PATH", help="library to open (file or folder)"
-    )
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        metavar="PATH",
-        default=Path("checkpoints"),
-        help="folder of training runs (default: checkpoints)",
-    )
-    parser.add_argument(
-        "--serve", action="store_true", help="show it in a browser on this machine"
-    )
-    parser.add_argument(
-        "--port", type=int, default=8000, metavar="N", help="for --serve (8000)"
-    )
-    parser.add_argument("--version", action="version", version=f"lorajax {_version()}")
-    return parser
-
-
-def _version() -> str:
-    try:
-        return version("lorajax")
-    except PackageNotFoundError:
-        return "(not installed)"

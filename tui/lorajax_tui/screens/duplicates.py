@@ -19,13 +19,11 @@ from textual.widgets import ContentSwitcher, DataTable, Static, Tabs
 from lorajax.errors import LorajaxError
 from lorajax_tui.messages import NeighboursWanted
 from lorajax_tui.screens.ladder_search import LadderSearch
-from lorajax_tui.themes import colours
 from lorajax_tui.widgets.details import Details
-from lorajax_tui.widgets.found_table import FoundTable
-from lorajax_tui.widgets.found_words import about_ladder, evidence_of, head_of
+from lorajax_tui.widgets.found_words import about_ladder
 from lorajax_tui.widgets.index_strip import IndexStrip
+from lorajax_tui.widgets.ladder_view import LadderView
 from lorajax_tui.widgets.level_tabs import ALL, RELATED, LevelTabs, of_level
-from lorajax_tui.widgets.member_table import MemberTable
 from lorajax_tui.widgets.notice import Notice
 from lorajax_tui.words import count, safe
 
@@ -58,13 +56,7 @@ class DuplicatesScreen(LadderSearch):
                 Static(id="about-found"),
                 ContentSwitcher(
                     Notice(id="notice"),
-                    Vertical(
-                        FoundTable(id="found"),
-                        Static(id="group-head"),
-                        MemberTable(id="members"),
-                        Static(id="evidence"),
-                        id="ladder",
-                    ),
+                    LadderView(id="ladder"),
                     initial="notice",
                 ),
                 IndexStrip(id="strip"),
@@ -143,10 +135,8 @@ class DuplicatesScreen(LadderSearch):
             return self._say_none()
         self.remove_class("-notice")
         self.query_one(ContentSwitcher).current = "ladder"
-        table = self.query_one(FoundTable)
-        table.show(found, self.query_one("#browse").size.width)
-        if not self.query_one(MemberTable).has_focus:
-            table.focus()
+        view, width = self.query_one(LadderView), self.query_one("#browse").size.width
+        view.show(found, width)
 
     def _say_none(self) -> None:
         assert self.ladder is not None
@@ -186,45 +176,27 @@ class DuplicatesScreen(LadderSearch):
         words = about_ladder(self.ladder, self.is_whole or self.is_searching, is_old)
         self.query_one("#about-found", Static).update(words)
 
-    @on(DataTable.RowHighlighted, "#found")
-    def _group_chosen(self) -> None:
-        group = self.query_one(FoundTable).chosen()
-        if group is not None:
-            head = head_of(group, colours(self.app))
-            self.query_one("#group-head", Static).update(head)
-            width = self.query_one("#browse").size.width
-            self.query_one(MemberTable).show(group.members, width)
-
     @on(DataTable.RowHighlighted, "#members")
     def _member_chosen(self) -> None:
-        group = self.query_one(FoundTable).chosen()
-        member = self.query_one(MemberTable).chosen()
-        if group is not None and member is not None:
-            words = evidence_of(group, member, colours(self.app))
-            self.query_one("#evidence", Static).update(words)
-            self.look_closer()
-
-    @on(DataTable.RowSelected, "#found")
-    def _into_group(self) -> None:
-        self.query_one(MemberTable).focus()
+        self.look_closer()
 
     @on(DataTable.RowSelected, "#members")
     def _walk(self) -> None:
-        member = self.query_one(MemberTable).chosen()
+        member = self.query_one(LadderView).member
         if member is not None:
             self.post_message(NeighboursWanted(member.key, member.name))
 
     def action_groups(self) -> None:
         """Goes back from the files of a group to the groups."""
-        self.query_one(FoundTable).focus()
+        self.query_one(LadderView).action_groups()
 
     def chosen_key(self) -> str | None:
-        member = self.query_one(MemberTable).chosen()
+        member = self.query_one(LadderView).member
         return member.key if member is not None and self.found() else None
 
     def compared_with(self) -> str | None:
         """The pinned LoRA; without one, the first of the group that is another."""
-        group, chosen = self.query_one(FoundTable).chosen(), self.chosen_key()
+        group, chosen = self.query_one(LadderView).group, self.chosen_key()
         if self.lorajax.pinned is not None or group is None:
             return self.lorajax.pinned
         others = (one.key for one in group.members if one.key != chosen)
