@@ -187,7 +187,11 @@ async def test_a_file_is_walked_from_and_compared(make_app: MakeApp) -> None:
         await searched(app, pilot)
         await pilot.press("v")
         assert "The same weights" in {n.title for n in app._notifications}
-        await pilot.press("j", "enter", "j", "v")
+        await pilot.press("j")
+        await until(pilot, lambda: one.name in words(pilot, "#facts"))
+        await pilot.press("enter", "j")
+        await until(pilot, lambda: other.name in words(pilot, "#facts"))
+        await pilot.press("v")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         assert getattr(app.screen, "_keys", None) == (one.key, other.key)
         await pilot.press("escape", "enter")

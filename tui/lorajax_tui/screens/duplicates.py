@@ -176,7 +176,7 @@ class DuplicatesScreen(LadderSearch):
         words = about_ladder(self.ladder, self.is_whole or self.is_searching, is_old)
         self.query_one("#about-found", Static).update(words)
 
-    @on(DataTable.RowHighlighted, "#members")
+    @on(LadderView.Chosen)
     def _member_chosen(self) -> None:
         self.look_closer()
 

@@ -31,6 +31,7 @@ SHORT = {
 _COLOURS = {1: "success", 2: "success", 3: "primary", 4: "accent", 5: "warning"}
 # What all columns but the name take, and the least that a name is given.
 _OTHERS, _LEAST = 42, 16
+_WHY, _SIZE = 15, 9
 
 
 class FoundTable(DataTable[Text]):
@@ -54,12 +55,13 @@ class FoundTable(DataTable[Text]):
         before = self.chosen()
         self._found = found
         self.clear(columns=True)
-        self.add_column("")
-        self.add_column("Why")
-        self.add_column("Name")
-        for label in ("Files", "Frees"):
-            self.add_column(Text(label, justify="right"))
         room = max(_LEAST, width - _OTHERS)
+        # A table that measures its cells does so later, and not after every change.
+        self.add_column("", width=1)
+        self.add_column("Why", width=_WHY)
+        self.add_column("Name", width=room)
+        for label, own in (("Files", 5), ("Frees", _SIZE)):
+            self.add_column(Text(label, justify="right"), width=own)
         for one in found[:MOST]:
             self.add_row(*self._cells(one, room))
         names = [_name(one) for one in found[:MOST]]
@@ -77,7 +79,7 @@ class FoundTable(DataTable[Text]):
         name = Text(fitted(safe(one.members[0].name), room))
         return (
             Text(f"{level or '·'}", f"bold {colour}"),
-            Text(f"{SHORT[one.kind]:<15}", colour),
+            Text(SHORT[one.kind], colour),
             name,
             Text(str(len(one.members)), justify="right"),
             Text(

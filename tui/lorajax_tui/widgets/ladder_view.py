@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.message import Message
 from textual.widgets import DataTable, Static
 
 from lorajax_tui.themes import colours
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 class LadderView(Vertical):
     """What was found, to be looked through."""
+
+    class Chosen(Message):
+        """Another file is chosen."""
 
     def compose(self) -> ComposeResult:
         yield FoundTable(id="found")
@@ -63,8 +67,10 @@ class LadderView(Vertical):
             self.query_one(MemberTable).show(group.members, self.size.width)
 
     @on(DataTable.RowHighlighted, "#members")
-    def _member_chosen(self) -> None:
+    def _member_chosen(self, event: DataTable.RowHighlighted) -> None:
+        event.stop()
         group, member = self.group, self.member
         if group is not None and member is not None:
             words = evidence_of(group, member, colours(self.app))
             self.query_one("#evidence", Static).update(words)
+            self.post_message(self.Chosen())

@@ -23,6 +23,7 @@ ACTIONS = {
     "review": ("?", "accent"),
 }
 _OTHERS, _LEAST, _FOLDER = 30, 14, 22
+_ACTION, _SIZE = 11, 9
 _USUAL = ".safetensors"
 
 
@@ -47,8 +48,9 @@ class MemberTable(DataTable[Text]):
         before = self.chosen()
         self._members = members
         self.clear(columns=True)
-        self.add_columns("", "size", "name", "folder")
         room = max(_LEAST, width - _OTHERS - _FOLDER)
+        for own in (_ACTION, _SIZE, room, _FOLDER):
+            self.add_column("", width=own)
         for member in members:
             self.add_row(*self._cells(member, room))
         paths = [member.path for member in members]
@@ -64,8 +66,8 @@ class MemberTable(DataTable[Text]):
         style = "strike dim" if member.missing else ""
         name = fitted(safe(Path(member.path).name.removesuffix(_USUAL)), room)
         return (
-            Text(f"{sign} {member.action:<9}", colours(self.app)[colour]),
-            Text(f"{size(member.size):>9}", "dim"),
+            Text(f"{sign} {member.action}", colours(self.app)[colour]),
+            Text(size(member.size), "dim", justify="right"),
             Text(name, style),
             Text(fitted(safe(Path(member.path).parent.name), _FOLDER), "dim"),
         )
