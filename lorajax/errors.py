@@ -59,5 +59,9 @@ class LibraryError(LorajaxError):
     """A library that cannot be opened, read or written."""
 
 
+class TooFewLabelsError(LibraryError):
+    """A field that nobody has labelled often enough to guess it by."""
+
+
 class ZooError(LorajaxError):
     """A zoo recipe or base model that cannot be used."""

@@ -12,10 +12,12 @@ from lorajax.cli import (
     converting,
     demo,
     duplicates,
+    explaining,
     labels,
     library,
     mapping,
     report,
+    runs,
     searching,
     training,
     triplets,
@@ -47,8 +49,10 @@ app.command()(classifying.classify)
 app.add_typer(labels.app, name="labels")
 app.add_typer(library.app, name="library")
 app.command()(comparing.compare)
+app.command()(explaining.explain)
 app.command("map")(mapping.map_command)
 app.add_typer(triplets.app, name="triplets")
+app.add_typer(runs.app, name="runs")
 app.add_typer(zoo.app, name="zoo")
 
 

@@ -15,15 +15,6 @@ from lorajax.cli.output import (
 )
 
 MOST_SHOWN = 50
-_HEADS = {
-    "file": "the same file",
-    "weights": "the same weights",
-    "update": "the same update",
-    "scaled": "one update at several strengths",
-    "merged": "a merge of others",
-    "resized": "resized copies",
-    "near": "nearly the same",
-}
 
 
 def duplicates(
@@ -47,6 +38,7 @@ def duplicates(
 ) -> None:
     """Tell duplicates with the reason why; nothing is ever deleted or moved."""
     from lorajax.service import duplicates as service
+    from lorajax.service.ladder_documents import ladder_document
 
     with failing_politely(), showing_progress() as on_progress:
         kinds = service.chosen_kinds(level or [])
@@ -54,7 +46,7 @@ def duplicates(
             service.check_plan(plan, force)
         ladder = service.find_duplicates(library, kinds, on_progress)
         rows = 0 if plan is None else service.write_plan(ladder, plan, force)
-    document = service.ladder_document(ladder, library)
+    document = ladder_document(ladder, library)
     if plan is not None:
         document["plan"] = str(plan)
     if as_json:
@@ -66,10 +58,12 @@ def duplicates(
 
 
 def _print(document: dict[str, Any]) -> None:
+    from lorajax.service.duplicates import MEANINGS
+
     groups, relations = document["groups"], document["relations"]
     for group in groups[:MOST_SHOWN]:
         sure = "" if group["confirmed"] else ", not confirmed"
-        head = f"{group['group']}. level {group['level']}: {_HEADS[group['kind']]}"
+        head = f"{group['group']}. level {group['level']}: {MEANINGS[group['kind']]}"
         say(head + sure, "bold")
         _print_members(group["members"])
         say(f"    {group['rule']}", "dim")
@@ -80,7 +74,7 @@ def _print(document: dict[str, Any]) -> None:
         _print_members(relation["members"])
     if len(relations) > MOST_SHOWN:
         note(f"… and {len(relations) - MOST_SHOWN} more relations: see --json")
-    counts = {kind: 0 for kind in _HEADS}
+    counts = {kind: 0 for kind in MEANINGS}
     for group in groups:
         counts[group["kind"]] += 1
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lorajax.cli import library_contents
 from lorajax.cli.collection import Json, LibraryOption
 from lorajax.cli.output import (
     failing_politely,
@@ -19,6 +20,7 @@ app = typer.Typer(
     help="Look after the library: what it holds, whether it is whole.",
     no_args_is_help=True,
 )
+library_contents.register(app)
 
 
 @app.command()

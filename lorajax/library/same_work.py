@@ -19,11 +19,18 @@ from lorajax.adapters.fingerprint import (
     parse_fingerprint,
     same_update,
 )
+from lorajax.library.entry import Entry
 from lorajax.library.joined import Joined
 from lorajax.library.store import Library
 from lorajax.library.store.file_store import read_told
 
 _TOLD = 'SELECT key, told FROM paths WHERE told LIKE \'%"session": "_%\''
+_AS_STRONG = """
+SELECT key, fingerprint FROM loras
+WHERE base_model = ? AND norm BETWEEN ? AND ? AND key != ? AND fingerprint != ''
+"""
+# Copies differ in their norms by less than they differ.
+_NORMS_ALIKE = 2 * TOLERANCE
 # Points that the tree is asked about at once: what it finds of them lies in memory.
 _ASKED = 1024
 
@@ -61,6 +68,23 @@ def same_updates(
                 if apart and same_update(mark, its, tolerance, scaled=True):
                     joined.join(place, other)
     return joined
+
+
+def same_update_as(library: Library, entry: Entry) -> list[Entry]:
+    """The other LoRAs that are one's update at its strength, by name.
+
+    Their norms are exact and nearly the same, so that few fingerprints are looked at.
+    """
+    facts = entry.facts
+    if not facts.fingerprint or facts.norm is None:
+        return []
+    mark = parse_fingerprint(facts.fingerprint)
+    reach = facts.norm * _NORMS_ALIKE
+    bounds = (facts.norm - reach, facts.norm + reach)
+    rows = library.query(_AS_STRONG, facts.base_model, *bounds, entry.key)
+    keys = [key for key, text in rows if same_update(mark, parse_fingerprint(text))]
+    found = [library.entry(key) for key in keys]
+    return sorted(filter(None, found), key=lambda one: (one.name, one.key))
 
 
 def update_groups(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lorajax.errors import LibraryError
+from lorajax.errors import TooFewLabelsError
 from lorajax.library import Library
 from lorajax.library.entry import placed
 from lorajax.library.guesses import PRECISION, Answer, Judge, open_judge
@@ -88,7 +88,8 @@ def classify(
       precision: how often answers shall be right.
 
     Raises:
-      LorajaxError: for a file that cannot be read or has no vector.
+      LorajaxError: for a file that cannot be read or has no vector, and for a library
+        whose vectors cannot be read. Too few labels are no error but a note.
     """
     from lorajax.service.embedding import open_embedder
 
@@ -114,7 +115,8 @@ def classify_library(
       Label → how many LoRAs got it.
 
     Raises:
-      LibraryError: where no base model has labels enough.
+      TooFewLabelsError: where no base model has labels enough.
+      LibraryError: where the library's vectors cannot be read.
     """
     check_field(field)
     found: list[Label] = []
@@ -125,7 +127,7 @@ def classify_library(
         for space in current_spaces(library).values():
             try:
                 judge = open_judge(library, field, space, precision)
-            except LibraryError as error:
+            except TooFewLabelsError as error:
                 notes.append(error.message)
                 continue
             for key in judge.all_keys:
@@ -134,7 +136,8 @@ def classify_library(
                     sure = round(guess.probabilities[guess.label], 4)
                     found.append(Label(key, field, guess.label, CLASSIFIED, sure))
         if notes and not found and len(notes) == len(current_spaces(library)):
-            raise LibraryError(f"{field}: {notes[0]}", "label more with: lorajax label")
+            hint = "label more with: lorajax label"
+            raise TooFewLabelsError(f"{field}: {notes[0]}", hint)
         with library.transaction():
             drop_labels(library, CLASSIFIED, [field])
             write_labels(library, found)
@@ -211,7 +214,7 @@ def _judge(
     if (field, space) not in judges:
         try:
             judges[field, space] = open_judge(library, field, space, precision)
-        except LibraryError as error:
+        except TooFewLabelsError as error:
             judges[field, space] = error.message
     return judges[field, space]
 

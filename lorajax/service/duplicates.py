@@ -1,4 +1,4 @@
-"""Duplicates for front ends: the ladder, its document, and a plan to look through.
+"""Duplicates for front ends: the ladder, and a plan to look through.
 
 Nothing is deleted or moved by any of it. A plan is a list that a person reviews and
 another program may carry out.
@@ -7,14 +7,14 @@ another program may carry out.
 import csv
 import json
 import os
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from lorajax.errors import LorajaxError
-from lorajax.library import Library
+from lorajax.library import Entry, Library
 from lorajax.library.duplicates import (
     LEVELS,
     Action,
@@ -25,10 +25,12 @@ from lorajax.library.duplicates import (
     Relation,
 )
 from lorajax.library.duplicates import find_duplicates as climb
-from lorajax.service.library import library_path
+from lorajax.library.same_work import same_update_as
 from lorajax.service.progress import OnProgress, Progress
 
 __all__ = [
+    "LEVELS",
+    "MEANINGS",
     "Action",
     "Group",
     "Kind",
@@ -36,10 +38,20 @@ __all__ = [
     "Member",
     "Relation",
     "chosen_kinds",
+    "copies_of",
     "find_duplicates",
-    "ladder_document",
     "write_plan",
 ]
+# What the members of a group are to each other.
+MEANINGS: Mapping[Kind, str] = {
+    Kind.FILE: "the same file",
+    Kind.WEIGHTS: "the same weights",
+    Kind.UPDATE: "the same update",
+    Kind.SCALED: "one update at several strengths",
+    Kind.MERGED: "a merge of others",
+    Kind.RESIZED: "resized copies",
+    Kind.NEAR: "nearly the same",
+}
 PLAN_COLUMNS = (
     "group",
     "level",
@@ -94,46 +106,14 @@ def find_duplicates(
     return replace(ladder, groups=tuple(g for g in ladder.groups if g.kind in kinds))
 
 
-def ladder_document(ladder: Ladder, library: Path | None) -> dict[str, Any]:
-    """`groups[{group, level, kind, confirmed, rule, members[…]}]`, `relations[…]`."""
-    return {
-        "library": str(library_path(library)),
-        "searched": ladder.searched,
-        "redundant_bytes": ladder.redundant_bytes,
-        "groups": [
-            {
-                "group": number,
-                "level": group.level,
-                "kind": group.kind.value,
-                "confirmed": group.confirmed,
-                "base_model": group.base_model,
-                "rule": group.rule,
-                "members": [_member(m) for m in group.members],
-            }
-            for number, group in enumerate(ladder.groups, 1)
-        ],
-        "relations": [
-            {
-                "kind": relation.kind,
-                "by": relation.by,
-                "base_model": relation.base_model,
-                "evidence": relation.evidence,
-                "members": [_member(m) for m in relation.members],
-            }
-            for relation in ladder.relations
-        ],
-        "changed": list(ladder.changed),
-        "unread": [{"path": p, "reason": reason} for p, reason in ladder.unread],
-    }
+def copies_of(path: Path | None, key: str) -> list[Entry]:
+    """Other LoRAs of the library that are the same update, as fingerprints tell.
 
-
-def _member(member: Member) -> dict[str, Any]:
-    return {
-        **asdict(member),
-        "action": member.action.value,
-        "links": list(member.links),
-        "numbers": dict(member.numbers),
-    }
+    It takes no more than a look at a column of the library: nothing is read again.
+    """
+    with Library.open(path, create=False) as library:
+        entry = library.entry(key)
+        return same_update_as(library, entry) if entry is not None else []
 
 
 def write_plan(ladder: Ladder, out: Path, force: bool = False) -> int:

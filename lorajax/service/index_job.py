@@ -6,22 +6,16 @@ nothing: every file is committed by itself.
 """
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from lorajax.errors import LibraryError
-from lorajax.service.processes import be_nice, environment
-from lorajax.service.progress import Progress, parse_progress
+from lorajax.service.asking import COMMAND as LORAJAX
+from lorajax.service.asking import Question
+from lorajax.service.progress import Progress
 
-COMMAND = (sys.executable, "-m", "lorajax", "index")
+COMMAND = (*LORAJAX, "index")
 _MESSAGE_LINES = 3
 
 
@@ -36,33 +30,12 @@ class IndexJob:
         command: Sequence[str] = COMMAND,
     ) -> None:
         bundle = ["--model", str(model)] if model else []
-        words = [*command, *map(str, dirs), "--library", str(library), "--json"]
-        # A file, not a pipe: nobody reads the report before the process has ended, and
-        # a process that has filled a pipe waits for its reader for ever.
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [*words, *bundle],
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            env=environment(os.environ),
-        )
-        self._words: list[str] = []
-        with suppress(psutil.NoSuchProcess):
-            be_nice(psutil.Process(self._process.pid))
+        words = [*map(str, dirs), "--library", str(library), *bundle]
+        self._question = Question(words, command)
 
     def progress(self) -> Iterator[Progress]:
         """Yields progress until the process ends; other lines are kept as messages."""
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            found = parse_progress(line)
-            if found is not None:
-                yield found
-            elif line.strip():
-                self._words.append(line.strip())
+        return self._question.progress()
 
     def report(self) -> dict[str, Any]:
         """The report of the finished process, as `lorajax index --json` prints it.
@@ -70,23 +43,19 @@ class IndexJob:
         Raises:
           LibraryError: with what the process said, when it failed.
         """
-        self._process.communicate()
-        with self._output:
-            self._output.seek(0)
-            output = self._output.read()
+        code, output = self._question.end()
         try:
             document = json.loads(output)
         except ValueError:
             document = None
         if isinstance(document, dict):
             return document
-        said = " ".join(self._words[-_MESSAGE_LINES:]) or "it said nothing"
+        said = " ".join(self._question.said[-_MESSAGE_LINES:]) or "it said nothing"
         raise LibraryError(
-            f"indexing failed (exit code {self._process.returncode}): {said}",
+            f"indexing failed (exit code {code}): {said}",
             "what was indexed before is kept; try again",
         )
 
     def cancel(self) -> None:
         """Ends the process; what it has indexed so far is kept."""
-        if self._process.poll() is None:
-            self._process.terminate()
+        self._question.halt()

@@ -60,7 +60,7 @@ def list_runs(root: Path = Path("checkpoints")) -> list[Run]:
     """Every run below a folder, the newest first."""
     if not root.is_dir():
         return []
-    folders = [folder for folder in root.iterdir() if _is_run(folder)]
+    folders = [folder for folder in root.iterdir() if is_run(folder)]
     runs = [read_run(folder) for folder in folders]
     return sorted(runs, key=lambda run: (-run.started, run.name))
 
@@ -216,7 +216,8 @@ def _identity(status: Status) -> tuple[int, float]:
     return status.pid, status.process_start_time
 
 
-def _is_run(folder: Path) -> bool:
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run."""
     signs = ("status.json", "launch.json", "config.yaml")
     return folder.is_dir() and any((folder / sign).is_file() for sign in signs)
 

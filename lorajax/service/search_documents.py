@@ -1,5 +1,6 @@
 """What a search found as a plain document, in the shape that scripts rely on."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from lorajax.service.explaining import Explanation, Part
@@ -39,6 +40,19 @@ def explanation_document(why: Explanation) -> dict[str, Any]:
         "groups": [_part_document(group) for group in why.groups],
         "modules": [_part_document(part) for part in why.parts],
     }
+
+
+def read_explanation(document: Mapping[str, Any]) -> Explanation:
+    """The explanation that `explanation_document` wrote down."""
+    parts, groups = (
+        tuple(
+            Part(**{**part, "shares": tuple(part["shares"])}) for part in document[of]
+        )
+        for of in ("modules", "groups")
+    )
+    plain = ("first", "second", "space", "similarity", "rest")
+    known = {name: document[name] for name in plain}
+    return Explanation(**known, parts=parts, groups=groups)
 
 
 def _hit_document(hit: Hit) -> dict[str, Any]:

@@ -8,9 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lorajax.cli import app
-from lorajax.library import Facts, FileStamp, Library, Place
+from lorajax.library import Facts, FileStamp, Library, Place, Refusal
 from lorajax.library.vectors import matrix
+from lorajax.service.indexing import index_folders
 
+REAL = Path(__file__).parents[1] / "data" / "real"
 runner = CliRunner()
 
 
@@ -78,3 +80,32 @@ def test_a_library_that_is_not_there_is_no_success(tmp_path: Path) -> None:
 def test_watching_prints_no_document(tmp_path: Path) -> None:
     result = runner.invoke(app, ["index", str(tmp_path), "--watch", "--json"])
     assert result.exit_code == 2
+
+
+def test_loras_are_listed_shown_and_refusals_told(path: Path) -> None:
+    with Library.open(path) as library:
+        library.refuse(Refusal("/loras/bad.safetensors", "truncated", "copy it again"))
+    found = json.loads(run("list", "--library", path, "--json"))
+    assert len(found["loras"]) == 300 and found["loras"][0]["name"] == "name0"
+    words = ("list", "--where", "name=name7", "--library", path)
+    (one,) = json.loads(run(*words, "--json"))["loras"]
+    assert (one["key"], one["missing"]) == ("key7", False)
+    assert "name7" in run(*words) and "name8" not in run(*words)
+    run("list", "--where", "nam=x", "--library", path, code=1)
+    shown = json.loads(run("show", "key7", "--library", path, "--json"))
+    assert shown["paths"] == [str(path.parent / "gone" / "7.safetensors")]
+    assert shown["copies"] == shown["blocks"] == []
+    assert "7.safetensors" in run("show", "name7", "--library", path)
+    run("show", "nobody", "--library", path, code=1)
+    (refused,) = json.loads(run("refused", "--library", path, "--json"))["refused"]
+    assert refused["reason"] == "truncated"
+    assert "copy it again" in run("refused", "--library", path)
+
+
+def test_a_lora_is_shown_with_its_blocks(tmp_path: Path) -> None:
+    library = tmp_path / "library.sqlite"
+    index_folders([REAL], library)
+    words = ("show", "animal_artist", "--blocks", "--library", library, "--json")
+    shown = json.loads(run(*words))
+    assert sum(one["share"] for one in shown["blocks"]) == pytest.approx(1)
+    assert shown["base_model"] == "sd1"

@@ -16,6 +16,7 @@ from lorajax.library import Library, index  # noqa: E402
 from lorajax.service.index_job import IndexJob  # noqa: E402
 from lorajax_tui.app import LorajaxApp  # noqa: E402
 from tests.library.fakes import FakeEmbedder, Reader, write_lora  # noqa: E402
+from tests.tui.questions import Answering  # noqa: E402
 
 NAMES = [
     "Ink wash",
@@ -26,6 +27,8 @@ NAMES = [
     "赛博朋克",
 ]
 MakeApp = Callable[..., LorajaxApp]
+NO_DUPLICATES = {"searched": 6, "groups": [], "relations": []}
+NO_DUPLICATES |= {"changed": [], "unread": []}
 
 FAKE_INDEX = """
 import json, sys, time
@@ -69,6 +72,7 @@ def make_app(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return IndexJob(dirs, where, command=command)
 
     def make(path: Path = library, **more: Any) -> LorajaxApp:
+        more.setdefault("question", Answering(NO_DUPLICATES))
         app = LorajaxApp(
             path,
             runs=tmp_path / "runs",

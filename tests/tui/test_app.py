@@ -29,7 +29,9 @@ import lorajax_tui.screens.map, lorajax_tui.screens.label, lorajax_tui.screens.c
 import lorajax_tui.screens.columns_dialog, lorajax.service.comparing
 import lorajax_tui.screens.evaluate, lorajax_tui.screens.settings
 import lorajax_tui.screens.labels, lorajax_tui.screens.why, lorajax_tui.screens.log
-import lorajax.service.explaining, lorajax.service.settings, lorajax.service.asking
+import lorajax_tui.screens.duplicates, lorajax_tui.screens.plan_dialog
+import lorajax.service.ladder_documents, lorajax.service.explaining
+import lorajax.service.settings, lorajax.service.asking
 import lorajax.adapters.adapter, lorajax.adapters.algebra, lorajax.pictures.small
 sys.exit(", ".join(name for name in "{HEAVY}".split() if name in sys.modules) or 0)
 """
@@ -95,7 +97,7 @@ async def test_every_screen_lives_with_other_themes(make_app: MakeApp) -> None:
             assert meter(0.3, 10, colours(app)).cell_len == 10
             for colour in (*colours(app).values(), *palette(app)):
                 Style.parse(colour)  # all are what Rich knows
-            await pilot.press("enter", "3", "4", "5", "6", "1")
+            await pilot.press("enter", "3", "4", "5", "6", "7", "1")
             assert "Ink wash" in screen_text(pilot)
 
 

@@ -1,15 +1,17 @@
 """The neighbours screen: ranked, walked, and walked back."""
 
+import time
 from dataclasses import replace
-
-import pytest
 
 from lorajax.service import explaining
 from lorajax.service import library as service
+from lorajax.service.search_documents import explanation_document, read_explanation
 from lorajax.service.searching import Query, search
 from lorajax_tui.screens.neighbours import NearTable, NeighboursScreen
+from lorajax_tui.screens.why import WhyScreen
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import opened, screen_text, until, words
+from tests.tui.questions import Answering
 
 
 async def test_walking_there_and_back(make_app: MakeApp) -> None:
@@ -137,19 +139,15 @@ async def test_copies_share_a_line(make_app: MakeApp) -> None:
         assert f"{hit.name}  ×3" in screen_text(pilot)
 
 
-async def test_why_says_which_parts_agree(
-    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_why_says_which_parts_agree(make_app: MakeApp) -> None:
     parts = (
         explaining.Part("[b]unet up blocks, attn2 value", 0.6, 0.9, (0.5, 0.4), 8),
         explaining.Part("text encoder, mlp", -0.1, None, (0.5, 0.6), 2),
     )
     found = explaining.Explanation("Ink", "Oil", "s", 0.51, 0.01, parts, parts)
-    asked = []
-    monkeypatch.setattr(
-        explaining, "explain", lambda *a, **more: asked.append(a) or found
-    )
-    app = make_app()
+    assert read_explanation(explanation_document(found)) == found
+    question = Answering(explanation_document(found))
+    app = make_app(question=question)
     async with app.run_test(size=(120, 36)) as pilot:
         table = await near(app, pilot)
         chosen = table.chosen()
@@ -158,15 +156,31 @@ async def test_why_says_which_parts_agree(
         text = screen_text(pilot)
         assert "[b]unet up blocks, attn2 value ×8" in text and "+0.600" in text
         assert "0.90" in text and "-0.100" in text and "+0.010 is in no part" in text
-        assert chosen is not None and asked[0][2] == chosen.key
+        ((command, _, second, *options),) = question.asked
+        assert chosen is not None and (command, second) == ("explain", chosen.key)
+        assert options[:2] == ["--library", str(app.library)]
         await pilot.press("escape")
         assert isinstance(app.screen, NeighboursScreen)
 
 
 async def test_why_fails_with_a_reason(make_app: MakeApp) -> None:
-    app = make_app()
+    app = make_app(question=Answering(error="error: [b]it is gone\nhint:  bring it"))
     async with app.run_test(size=(80, 24)) as pilot:
         await near(app, pilot)
-        await pilot.press("w")  # the files of this library are not real
-        await until(pilot, lambda: "Reading both files" not in screen_text(pilot))
-        assert "Why they are near" in screen_text(pilot)
+        await pilot.press("w")
+        await until(pilot, lambda: "[b]it is gone" in screen_text(pilot))
+        assert "bring it" in screen_text(pilot)
+
+
+async def test_why_is_not_asked_any_longer_when_it_is_closed(make_app: MakeApp) -> None:
+    app = make_app(question=Answering(seconds=(20,)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await near(app, pilot)
+        await pilot.press("w")
+        screen = app.screen
+        assert isinstance(screen, WhyScreen)
+        await until(pilot, lambda: screen._question is not None)
+        begun = time.monotonic()
+        await pilot.press("escape")
+        await app.workers.wait_for_complete()
+        assert time.monotonic() - begun < 5

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,11 +18,11 @@ from textual import on, work
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
-from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from lorajax.errors import LorajaxError
 from lorajax.service import library as service
+from lorajax.service.asking import Question, ask
 from lorajax.service.index_job import IndexJob
 from lorajax_tui.collection import Collection
 from lorajax_tui.messages import (
@@ -33,44 +32,15 @@ from lorajax_tui.messages import (
     NeighboursWanted,
     PageLoaded,
 )
+from lorajax_tui.modes import MODES
+from lorajax_tui.options import read_options
 from lorajax_tui.screens.frame import Frame
-from lorajax_tui.screens.library import LibraryScreen
 from lorajax_tui.state import State, default_state_file, load_state, save_state
 from lorajax_tui.themes import SUMI, WASHI
 from lorajax_tui.widgets.top_bar import SCREENS
 from lorajax_tui.words import safe
 
 FIRST_ROWS = 200  # a screen of them; a hundred thousand take a second to be read
-
-
-def _neighbours() -> Screen[Any]:
-    from lorajax_tui.screens.neighbours import NeighboursScreen
-
-    return NeighboursScreen()
-
-
-def _map() -> Screen[Any]:
-    from lorajax_tui.screens.map import MapScreen
-
-    return MapScreen()
-
-
-def _label() -> Screen[Any]:
-    from lorajax_tui.screens.label import LabelScreen
-
-    return LabelScreen()
-
-
-def _train() -> Screen[Any]:
-    from lorajax_tui.screens.train import TrainScreen
-
-    return TrainScreen()
-
-
-def _evaluate() -> Screen[Any]:
-    from lorajax_tui.screens.evaluate import EvaluateScreen
-
-    return EvaluateScreen()
 
 
 class LorajaxApp(App[None]):
@@ -83,18 +53,12 @@ class LorajaxApp(App[None]):
       train_command: what starts a run; None is the real trainer.
       index_job: what starts indexing.
       ask: what puts a question to a process of its own; None is lorajax itself.
+      question: the same where it must be halted when nobody waits any longer.
     """
 
     TITLE = "lorajax"
     CSS_PATH = "app.tcss"
-    MODES: ClassVar[dict[str, Any]] = {
-        "library": LibraryScreen,
-        "neighbours": _neighbours,
-        "map": _map,
-        "label": _label,
-        "train": _train,
-        "evaluate": _evaluate,
-    }
+    MODES: ClassVar[dict[str, Any]] = MODES
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "go('library')", "Library", show=False),
         Binding("2", "go('neighbours')", "Neighbours", show=False),
@@ -102,6 +66,7 @@ class LorajaxApp(App[None]):
         Binding("4", "go('label')", "Label", show=False),
         Binding("5", "go('train')", "Train", show=False),
         Binding("6", "go('evaluate')", "Evaluate", show=False),
+        Binding("7", "go('duplicates')", "Duplicates", show=False),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
         Binding("q,ctrl+q", "quit", "Quit", key_display="q"),
     ]
@@ -118,6 +83,7 @@ class LorajaxApp(App[None]):
         train_command: Sequence[str] | None = None,
         index_job: Callable[[Sequence[Path], Path], IndexJob] = IndexJob,
         ask: Callable[[Sequence[str]], Any] | None = None,
+        question: Callable[[Sequence[str]], Question] = Question,
     ) -> None:
         super().__init__()
         self.library, self.runs = library, runs
@@ -126,6 +92,7 @@ class LorajaxApp(App[None]):
         self._command = train_command
         self.index_job = index_job
         self._ask = ask
+        self.question = question
 
     @property
     def train_command(self) -> Sequence[str]:
@@ -139,8 +106,6 @@ class LorajaxApp(App[None]):
         Raises:
           LorajaxError: where it was refused.
         """
-        from lorajax.service.asking import ask
-
         return (self._ask or ask)(words)
 
     def on_mount(self) -> None:
@@ -256,7 +221,7 @@ class LorajaxApp(App[None]):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `lorajax-tui`."""
-    options = _parser().parse_args(arguments)
+    options = read_options(arguments)
     if options.serve:
         return _serve(options)
     state = load_state(default_state_file())
@@ -287,36 +252,3 @@ def _library(asked: Path | None, state: State) -> Path:
     if asked is None and not moved and remembered is not None and remembered.exists():
         return remembered
     return service.library_path(asked)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lorajax-tui",
-        description="Browse a collection of LoRAs, walk from neighbour to neighbour, "
-        "train the embedding and watch.",
-    )
-    parser.add_argument(
-        "--library", type=Path, metavar="PATH", help="library to open (file or folder)"
-    )
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        metavar="PATH",
-        default=Path("checkpoints"),
-        help="folder of training runs (default: checkpoints)",
-    )
-    parser.add_argument(
-        "--serve", action="store_true", help="show it in a browser on this machine"
-    )
-    parser.add_argument(
-        "--port", type=int, default=8000, metavar="N", help="for --serve (8000)"
-    )
-    parser.add_argument("--version", action="version", version=f"lorajax {_version()}")
-    return parser
-
-
-def _version() -> str:
-    try:
-        return version("lorajax")
-    except PackageNotFoundError:
-        return "(not installed)"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 import unicodedata
 
+from rich.cells import cell_len, set_cell_size
+
 _JOINERS = "\u200c\u200d"  # wanted between letters of some scripts and inside emoji
 
 
@@ -55,6 +57,29 @@ def ago(then: float, now: float | None = None) -> str:
 def count(number: int, noun: str) -> str:
     """`1 file`, `1,204 files`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def size(number: int) -> str:
+    """Bytes in the largest unit that leaves a whole one: `37.8 MB`, `812 B`.
+
+    >>> size(812), size(37_800_000)
+    ('812 B', '37.8 MB')
+    """
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if number >= unit:
+            return f"{number / unit:,.1f} {name}"
+    return f"{number} B"
+
+
+def fitted(text: str, room: int) -> str:
+    """Text of exactly so many cells; what does not fit is cut off at its end.
+
+    >>> fitted("ink wash", 6), fitted("ink", 6)
+    ('ink w…', 'ink   ')
+    """
+    if cell_len(text) > room:
+        text = set_cell_size(text, room - 1).rstrip() + "…"
+    return set_cell_size(text, room)
 
 
 def rank(low: int, high: int) -> str:

@@ -101,6 +101,11 @@ class Group:
     def level(self) -> int:
         return LEVELS[self.kind]
 
+    @property
+    def redundant_bytes(self) -> int:
+        """What its redundant files take."""
+        return sum(m.size for m in self.members if m.action is Action.REDUNDANT)
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:

@@ -58,7 +58,7 @@ def fit(known: Known, wanted: float = PRECISION, seed: int = 0) -> Fit:
     """Fits T, s₀ and the threshold by leaving pieces of work and labels out.
 
     Raises:
-      LibraryError: where there are too few labels to fit anything.
+      TooFewLabelsError: where there are too few labels to fit anything.
     """
     check_enough(known)
     rng = np.random.default_rng(seed)

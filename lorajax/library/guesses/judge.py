@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from lorajax.errors import TooFewLabelsError
 from lorajax.library.guesses.answering import Answer, answer
 from lorajax.library.guesses.fitting import PRECISION, Fit, fit
 from lorajax.library.guesses.weighing import Known
@@ -65,8 +66,15 @@ def open_judge(
       precision: how often answers shall be right; below it is `unknown`.
 
     Raises:
-      LibraryError: where the space is empty or its labels are too few.
+      TooFewLabelsError: where the space is empty or its labels are too few.
+      LibraryError: where its vectors cannot be read.
     """
+    if space not in library.spaces():
+        raise TooFewLabelsError(
+            f"expected labelled LoRAs in space {space}, found no LoRA there",
+            "index LoRAs of its base model and label them: lorajax label NAME "
+            "field=value",
+        )
     keys, vectors = library.unit_rows(space)
     works = work_groups(library, keys)
     values = values_of(library, field)

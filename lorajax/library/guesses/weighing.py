@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from lorajax.errors import LibraryError
+from lorajax.errors import TooFewLabelsError
 
 K = 15
 LEAST_STRANGERS = 0.1
@@ -33,12 +33,12 @@ def check_enough(known: Known) -> None:
     """Says what is missing where labels are too few to learn from.
 
     Raises:
-      LibraryError: naming what was expected and what was found.
+      TooFewLabelsError: naming what was expected and what was found.
     """
     works = works_of(known)
     usable = int((works >= MIN_PER_LABEL).sum())
     if works.sum() < MIN_WORKS or usable < MIN_LABELS:
-        raise LibraryError(
+        raise TooFewLabelsError(
             f"expected at least {MIN_WORKS} labelled LoRAs with {MIN_LABELS} values "
             f"that {MIN_PER_LABEL} of them share, found {int(works.sum())} with "
             f"{usable} (copies and epochs of a run count once)",

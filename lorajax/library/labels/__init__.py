@@ -1,6 +1,7 @@
 """Labels: what LoRAs are said to be, and who says it.
 
 label       one word about one LoRA, and which of several holds
+holding     the same rule in SQL, for conditions
 changes     what a person says, with its journal and its undo
 vocabulary  words that people use for the same
 derived     labels by tags, declared base models and folders

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from lorajax.errors import LibraryError
+from lorajax.library.labels.holding import HOLDS
 from lorajax.library.searching.clause import Clause, contains, every, negated, some
 from lorajax.library.searching.words import is_text, text_clause
 from lorajax.library.store.database import Database
@@ -24,12 +25,12 @@ _CONDITION = re.compile(
 _TIERS = ("exact", "direction", "operator", "opaque")
 _LABEL = "label."
 _PRESENT = "EXISTS (SELECT 1 FROM paths WHERE paths.key = loras.key AND NOT missing)"
-_TAGGED = """(
-EXISTS (SELECT 1 FROM json_each(loras.tags) WHERE value {how}) OR
+_TAGGED = f"""(
+EXISTS (SELECT 1 FROM json_each(loras.tags) WHERE value {{how}}) OR
 EXISTS (SELECT 1 FROM labels WHERE labels.key = loras.key AND field = 'tag'
-        AND value {how}))"""
-_LABELLED = """EXISTS (SELECT 1 FROM labels WHERE labels.key = loras.key
-AND field = ? AND value {how})"""
+        AND value {{how}} AND {HOLDS}))"""
+_LABELLED = f"""EXISTS (SELECT 1 FROM labels WHERE labels.key = loras.key
+AND field = ? AND value {{how}} AND {HOLDS})"""
 _PLACED = "EXISTS (SELECT 1 FROM paths WHERE paths.key = loras.key AND path {how})"
 _IS, _HAS = "= ? COLLATE NOCASE", "LIKE ? ESCAPE '\\'"
 

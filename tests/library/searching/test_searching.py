@@ -8,6 +8,13 @@ import pytest
 from lorajax.adapters.fingerprint import Fingerprint
 from lorajax.errors import LibraryError
 from lorajax.library import Facts, FileStamp, Library, Place, Told, base_space
+from lorajax.library.labels import (
+    Label,
+    change_labels,
+    effective,
+    read_labels,
+    write_labels,
+)
 from lorajax.library.searching import (
     Filters,
     direction,
@@ -81,6 +88,42 @@ def test_conditions_find_what_they_say(
     full: Library, where: str, found: set[str]
 ) -> None:
     assert set(listed(full, Filters(where=where))) == found
+
+
+SAID = [
+    ("ink wash", "style", "ink", "sidecar"),
+    ("ink wash", "style", "", "person"),  # silenced
+    ("ink pen", "style", "ink", "folder"),  # the sidecar is trusted more
+    ("ink pen", "style", "pen", "sidecar"),
+    ("oil", "style", "ink", "classified"),
+    ("墨絵", "style", "ink", "person"),
+    ("墨絵", "style", "wash", "person"),
+    ("oil", "tag", "soft", "classified"),  # guessed tags do not hold
+    ("ink pen", "tag", "soft", "folder"),
+    ("墨絵", "tag", "soft", "sidecar"),
+    ("墨絵", "tag", "", "person"),
+]
+
+
+@pytest.mark.parametrize("word", ["style=ink", "style=pen", "style=wash", "tag=soft"])
+def test_conditions_on_labels_ask_what_holds(library: Library, word: str) -> None:
+    for name in ("ink wash", "ink pen", "oil", "墨絵"):
+        put(library, name)
+    write_labels(library, [Label(*row) for row in SAID])
+    field, value = word.split("=")
+    held = effective(read_labels(library, field))
+    expected = {k for (k, _), ls in held.items() if value in [one.value for one in ls]}
+    assert set(listed(library, Filters(where=word))) == expected
+    others = {"ink wash", "ink pen", "oil", "墨絵"} - expected
+    assert set(listed(library, Filters(where=word.replace("=", "!=")))) == others
+
+
+def test_a_silenced_label_is_not_found(library: Library) -> None:
+    put(library, "ink wash")
+    write_labels(library, [Label("ink wash", "style", "ink", "sidecar")])
+    assert listed(library, Filters(where="style=ink")) == ["ink wash"]
+    change_labels(library, ["ink wash"], [("style", "")])
+    assert listed(library, Filters(where="style=ink")) == []
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from textual.worker import get_current_worker
 from lorajax.errors import LorajaxError
 from lorajax.service import library as service
 from lorajax_tui.messages import (
+    CopiesFound,
     EntryLoaded,
     MapWanted,
     PictureLoaded,
@@ -93,8 +94,9 @@ class Browse(Frame):
 
     @work(thread=True, exclusive=True, group="entry", exit_on_error=False)
     def _read_entry(self, key: str) -> None:
-        """Facts at once, then the picture, then the weights."""
+        """Facts at once, then the picture, its copies, then the weights."""
         from lorajax.service import comparing
+        from lorajax.service.duplicates import copies_of
         from lorajax.service.previews import preview
 
         worker, library = get_current_worker(), self.lorajax.library
@@ -104,6 +106,8 @@ class Browse(Frame):
             if entry is None or worker.is_cancelled:
                 return
             self.post_message(PictureLoaded(key, preview(entry)))
+            if copies := copies_of(library, key):
+                self.post_message(CopiesFound(key, copies))
             time.sleep(_LOOK_SECONDS)
             with _READING:
                 if worker.is_cancelled or not _is_light(entry):
@@ -122,6 +126,11 @@ class Browse(Frame):
     def _show_picture(self, message: PictureLoaded) -> None:
         if message.key == self.chosen_key():
             self.query_one(Details).show_picture(message.pixels)
+
+    @on(CopiesFound)
+    def _show_copies(self, message: CopiesFound) -> None:
+        if message.key == self.chosen_key():
+            self.query_one(Details).show_copies(message.copies)
 
     @on(StrengthsLoaded)
     def _show_strengths(self, message: StrengthsLoaded) -> None:

@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.text import Text
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, DataTable, OptionList, Static, Tab, Tabs
-from textual.widgets.option_list import Option
 
 from lorajax.errors import LorajaxError
 from lorajax.service.measured import list_measured
@@ -24,9 +22,10 @@ from lorajax_tui.messages import (
     TaskFailed,
 )
 from lorajax_tui.screens.frame import Frame
+from lorajax_tui.widgets.measured_list import MeasuredList, about_table
 from lorajax_tui.widgets.methods import Methods, metrics_of
 from lorajax_tui.widgets.notice import Notice
-from lorajax_tui.words import ago, count, safe
+from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
     from lorajax.service.measured import Measured
@@ -62,7 +61,7 @@ class EvaluateScreen(Frame):
     def body(self) -> Iterable[Widget]:
         tabs = (Tab(name, id=f"experiment-{key}") for key, name in EXPERIMENTS.items())
         yield Horizontal(
-            OptionList(id="measured"),
+            MeasuredList(id="measured"),
             Vertical(
                 Tabs(*tabs, id="experiments"),
                 Static(id="about-table"),
@@ -78,7 +77,6 @@ class EvaluateScreen(Frame):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.query_one("#measured").border_title = "Runs and studies"
         self.query_one("#experiments").can_focus = False
         self.query_one(Notice).say("Looking for results …", kind="loading")
         self.query_one("#measured").focus()
@@ -99,17 +97,9 @@ class EvaluateScreen(Frame):
         if message.measured == self._measured and self._measured:
             return
         self._measured = message.measured
-        options = self.query_one("#measured", OptionList)
-        with self.prevent(OptionList.OptionHighlighted):
-            options.clear_options()
-            options.add_options(
-                Option(_line(one), str(one.path)) for one in self._measured
-            )
+        self.query_one(MeasuredList).show(self._measured, self._chosen)
         if not self._measured:
-            return self._say_none()
-        paths = [one.path for one in self._measured]
-        place = paths.index(self._chosen) if self._chosen in paths else 0
-        options.highlighted = place
+            self._say_none()
 
     def _say_none(self) -> None:
         self._say(
@@ -184,7 +174,9 @@ class EvaluateScreen(Frame):
         if self._metric not in metrics:
             self._metric = next((m for m in FIRST if m in metrics), metrics[0])
         against = str(results["against"])
-        self.query_one("#about-table", Static).update(_about(results, self._metric))
+        self.query_one("#about-table", Static).update(
+            about_table(results, self._metric)
+        )
         table = self.query_one(Methods)
         table.show(rows, self._metric, against, self._best_first)
         self.query_one(ContentSwitcher).current = "methods"
@@ -250,21 +242,3 @@ class EvaluateScreen(Frame):
     def _report_written(self, message: ReportWritten) -> None:
         self.notify(safe(str(message.path)), title="Report written", markup=False)
         self.app.open_url(message.path.absolute().as_uri())
-
-
-def _line(one: Measured) -> Text:
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append("◫ " if one.is_study else "✓ ", "dim").append(safe(one.name))
-    return text.append(f"  {ago(one.when)}", "dim")
-
-
-def _about(results: dict[str, Any], metric: str) -> Text:
-    """What was measured of whom, in a line."""
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(metric, "bold").append(f" · {safe(str(results['truth']))}")
-    text.append(
-        f" · {count(results['n_queries'], 'query').replace('querys', 'queries')}"
-    )
-    text.append(f" · {count(results['seeds'], 'seed')}", "dim")
-    text.append(f" · * differs from ◆ {safe(str(results['against']))}", "dim")
-    return text

@@ -25,6 +25,10 @@ WORDS = {
     "which they differ most; the percentages are how much of it each direction shows.",
     "compare": "Bars are the sizes of the two updates in each module; alike is the "
     "cosine between them: 1 the same direction, 0 nothing in common, -1 the opposite.",
+    "duplicates": "Files of which one can stand for the others, from the same bytes to "
+    "nearly the same update; what is redundant the kept one gives exactly. Epochs of a "
+    "run and pairs of noise belong together and are no duplicates. Nothing is ever "
+    "deleted or moved: w writes a list to look through.",
     "label": "Choose the one whose effect is more like the one above. Every answer is "
     "written at once; a few comparisons are easy, to see that answers can be trusted.",
     "settings": "A line a setting; what differs from the configuration is marked. "

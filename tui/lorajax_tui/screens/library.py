@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -17,21 +16,15 @@ from lorajax.errors import LorajaxError
 from lorajax.service.filter_line import fitting, parse_line
 from lorajax_tui.messages import (
     ConditionsFitted,
-    IndexFailed,
-    IndexFinished,
-    IndexProgressed,
     NeighboursWanted,
-    TaskFailed,
 )
-from lorajax_tui.screens.browse import Browse
+from lorajax_tui.screens.indexing import Indexing
 from lorajax_tui.widgets.collection_table import CollectionTable
 from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.index_strip import IndexStrip
 from lorajax_tui.widgets.notice import Notice
-from lorajax_tui.words import count, safe
 
 if TYPE_CHECKING:
-    from lorajax.service.index_job import IndexJob
     from lorajax_tui.collection import Collection
 
 SORTABLE = (
@@ -45,7 +38,7 @@ SORTABLE = (
 )
 
 
-class LibraryScreen(Browse):
+class LibraryScreen(Indexing):
     """A table of every LoRA, with details beside it."""
 
     mode = "library"
@@ -63,7 +56,6 @@ class LibraryScreen(Browse):
     def __init__(self) -> None:
         super().__init__()
         self._column, self._descending = "name", False
-        self._job: IndexJob | None = None
         self._fitted = ConditionsFitted("")
 
     def body(self) -> Iterable[Widget]:
@@ -243,80 +235,3 @@ class LibraryScreen(Browse):
     @on(DataTable.RowHighlighted)
     def _row_highlighted(self) -> None:
         self.look_closer()
-
-    def action_index(self) -> None:
-        from lorajax_tui.screens.index_dialog import IndexDialog, StopDialog
-
-        if self._job is None:
-            dialog = IndexDialog(self.lorajax.state.folder)
-            self.app.push_screen(dialog, self._start_index)
-        else:
-            self.app.push_screen(StopDialog(), self._stop_index)
-
-    def _start_index(self, folder: Path | None) -> None:
-        if folder is None:
-            return
-        self.lorajax.remember(folder=str(folder))
-        self.query_one(IndexStrip).begin()
-        self._run_index(folder)
-
-    def _stop_index(self, stop: bool | None) -> None:
-        if stop and self._job is not None:
-            self._job.cancel()
-
-    @work(thread=True, exclusive=True, group="index", exit_on_error=False)
-    def _run_index(self, folder: Path) -> None:
-        """Watches the indexing process, which is one of its own."""
-        self._job = job = self.lorajax.index_job([folder], self.lorajax.library)
-        try:
-            for progress in job.progress():
-                self.post_message(IndexProgressed(progress))
-            self.post_message(IndexFinished(job.report()))
-        except LorajaxError as error:
-            self.post_message(IndexFailed(error))
-        finally:
-            self._job = None
-
-    def on_unmount(self) -> None:
-        if self._job is not None:
-            self._job.cancel()
-
-    @on(IndexProgressed)
-    def _show_progress(self, message: IndexProgressed) -> None:
-        self.query_one(IndexStrip).show(message.progress)
-
-    @on(IndexFinished)
-    def _index_finished(self, message: IndexFinished) -> None:
-        self.query_one(IndexStrip).display = False
-        report = message.report
-        words = [f"{report[name]:,} {name}" for name in _COUNTS if report.get(name)]
-        refused = report.get("refused") or []
-        self.notify(
-            safe(", ".join(words) or "nothing new"), title="Indexed", markup=False
-        )
-        if isinstance(refused, list) and refused:
-            self._say_refused(refused)
-        if left := report.get("unembedded"):
-            title = f"{count(left, 'LoRA')} without a vector in the new space"
-            words = "Index their folders too."
-            self.notify(words, title=title, severity="warning", timeout=12)
-        self.lorajax.load_collection()
-
-    def _say_refused(self, refused: list[object]) -> None:
-        title = f"{count(len(refused), 'file')} could not be read"
-        words = "Press x to see which, and why."
-        self.notify(words, title=title, severity="warning", timeout=12, markup=False)
-
-    def action_refused(self) -> None:
-        from lorajax_tui.screens.refused import RefusedScreen
-
-        self.app.push_screen(RefusedScreen())
-
-    @on(IndexFailed)
-    def _index_failed(self, message: IndexFailed) -> None:
-        self.query_one(IndexStrip).display = False
-        self.post_message(TaskFailed(message.error))
-        self.lorajax.load_collection()
-
-
-_COUNTS = ("added", "updated", "moved", "copies", "missing", "unchanged")

@@ -14,7 +14,6 @@ from textual.widgets import ContentSwitcher, OptionList, Select
 
 from lorajax.errors import LorajaxError
 from lorajax.service import runs as service
-from lorajax.service.curves import Curves, read_curves
 from lorajax_tui.messages import (
     FormReady,
     RunRead,
@@ -23,6 +22,7 @@ from lorajax_tui.messages import (
     RunStarted,
     TaskFailed,
 )
+from lorajax_tui.run_reader import RunReader
 from lorajax_tui.screens.frame import Frame
 from lorajax_tui.widgets.new_run import NewRun
 from lorajax_tui.widgets.notice import Notice
@@ -58,7 +58,7 @@ class TrainScreen(Frame):
         super().__init__()
         self.chosen: Path | None = None
         self._runs: list[Run] = []
-        self._curves: dict[Path, Curves] = {}
+        self._reader = RunReader()
 
     def body(self) -> Iterable[Widget]:
         yield Horizontal(
@@ -119,19 +119,11 @@ class TrainScreen(Frame):
 
     @work(thread=True, exclusive=True, group="read", exit_on_error=False)
     def _read(self, path: Path) -> None:
-        self.post_message(self._read_one(path))
+        self.post_message(self._reader.read(path))
 
     @work(thread=True, exclusive=True, group="read", exit_on_error=False)
     def _read_several(self, paths: tuple[Path, ...]) -> None:
-        self.post_message(RunsRead([self._read_one(path) for path in paths]))
-
-    def _read_one(self, path: Path) -> RunRead:
-        run = service.read_run(path)
-        curves = read_curves(path, self._curves.get(path))
-        self._curves[path] = curves
-        log = service.read_log(path) if not run.is_active else ""
-        results = service.read_results(path) if not run.is_active else {}
-        return RunRead(run, curves, log, results)
+        self.post_message(RunsRead([self._reader.read(path) for path in paths]))
 
     @on(RunRead)
     def _show_run(self, message: RunRead) -> None:
@@ -242,7 +234,7 @@ class TrainScreen(Frame):
     @on(RunStarted)
     def _run_started(self, message: RunStarted) -> None:
         self.chosen = message.path
-        self._curves.pop(message.path, None)
+        self._reader.forget(message.path)
         self.query_one(RunList).focus()
         self._list()
         self._watch_chosen()

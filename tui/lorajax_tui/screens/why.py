@@ -21,6 +21,7 @@ from lorajax_tui.widgets.meter import meter
 from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
+    from lorajax.service.asking import Question
     from lorajax.service.explaining import Explanation, Part
     from lorajax_tui.app import LorajaxApp
 
@@ -40,6 +41,7 @@ class WhyScreen(ModalScreen[None]):
     def __init__(self, first: str, second: str, space: str | None) -> None:
         super().__init__()
         self._asked = (first, second, space)
+        self._question: Question | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -wide"):
@@ -54,16 +56,21 @@ class WhyScreen(ModalScreen[None]):
 
     @work(thread=True, exit_on_error=False)
     def _explain(self) -> None:
-        from lorajax.service.explaining import explain
+        """Asks a process of its own: in a trained space it needs jax."""
+        from lorajax.service.search_documents import read_explanation
 
-        first, second, space = self._asked
-        library = cast("LorajaxApp", self.app).library
+        app, (first, second, space) = cast("LorajaxApp", self.app), self._asked
+        words = ["explain", first, second, "--library", str(app.library)]
+        words += ["--space", space] if space else []
+        self._question = question = app.question(words)
         try:
-            found = explain(library, first, second, space=space)
+            self.post_message(Explained(read_explanation(question.answer())))
         except LorajaxError as error:
             self.post_message(ExplainFailed(error))
-        else:
-            self.post_message(Explained(found))
+
+    def on_unmount(self) -> None:
+        if self._question is not None:
+            self._question.halt()
 
     @on(ExplainFailed)
     def _show_failure(self, message: ExplainFailed) -> None:

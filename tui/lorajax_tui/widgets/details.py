@@ -19,12 +19,13 @@ from lorajax_tui.widgets.columns import tier_text
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.widgets.picture import Picture
 from lorajax_tui.widgets.strengths import Strengths
-from lorajax_tui.words import norm, rank, safe
+from lorajax_tui.words import count, norm, rank, safe
 
 if TYPE_CHECKING:
     from lorajax.service.comparing import Strength
     from lorajax.service.library import Entry
 
+_COPIES = 6
 TIER_WORDS = {
     "exact": "the update itself is known",
     "direction": "known up to the size of its parts",
@@ -39,6 +40,7 @@ class Details(VerticalScroll, can_focus=True):
     def compose(self) -> ComposeResult:
         yield Picture(id="preview")
         yield Static(id="facts")
+        yield Static(id="copies")
         yield Strengths(id="strengths")
 
     def on_mount(self) -> None:
@@ -48,6 +50,7 @@ class Details(VerticalScroll, can_focus=True):
         """Shows one LoRA, or nothing."""
         facts = self.query_one("#facts", Static)
         facts.update("" if entry is None else self._render_entry(entry))
+        self.query_one("#copies", Static).update("")
         self.query_one(Strengths).clear()
         self.scroll_home(animate=False)
 
@@ -56,6 +59,17 @@ class Details(VerticalScroll, can_focus=True):
         picture = self.query_one(Picture)
         picture.display = pixels is not None
         picture.show(pixels)
+
+    def show_copies(self, copies: Sequence[Entry]) -> None:
+        """Names other LoRAs that are the same update as the one that is shown."""
+        text = Text(no_wrap=True, overflow="ellipsis")
+        text.append(f"\n{count(len(copies), 'other')} of the same update", "dim")
+        for one in copies[:_COPIES]:
+            text.append("\n= ", "dim")
+            text.append(safe(one.name), self._colour("accent"))
+        if len(copies) > _COPIES:
+            text.append(f"\nand {len(copies) - _COPIES} more", "dim")
+        self.query_one("#copies", Static).update(text)
 
     def show_strengths(self, found: Sequence[Strength]) -> None:
         """Shows where in the network the LoRA that is shown is strong."""

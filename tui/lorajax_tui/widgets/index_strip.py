@@ -1,4 +1,4 @@
-"""One line of progress while a folder is being indexed."""
+"""One line of progress: a folder is being indexed, duplicates are looked for."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _BAR = 18
 class IndexStrip(Static):
     """The stage, a bar, counts, rate and time left, and the file in hand."""
 
-    def begin(self) -> None:
-        """Appears for a new run."""
-        self.update(Text("indexing: looking for files …"))
+    def begin(self, words: str) -> None:
+        """Appears for new work, with what it begins with."""
+        self.update(Text(words))
         self.display = True
 
     def show(self, progress: Progress) -> None:

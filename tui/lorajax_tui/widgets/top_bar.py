@@ -18,7 +18,10 @@ SCREENS = {
     "label": "Label",
     "train": "Train",
     "evaluate": "Evaluate",
+    "duplicates": "Duplicates",
 }
+
+_ROOMY = 96
 
 
 class Tab(Static):
@@ -53,6 +56,10 @@ class TopBar(Horizontal):
         for number, mode in enumerate(SCREENS, 1):
             yield Tab(mode, number, mode == self._mode)
         yield Static(id="open")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Where the screens' names need all the room, they get it."""
+        self.set_class(event.size.width < _ROOMY, "-tight")
 
     def say(self, words: str) -> None:
         """Sets the words at the right end."""

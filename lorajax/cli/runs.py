@@ -1,0 +1,158 @@
+"""`lorajax runs`: training that goes on by itself: start, watch, stop, resume."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lorajax.cli.output import failing_politely, note, print_json, print_table, say
+
+app = typer.Typer(
+    help="Runs that train by themselves: start, watch, stop and resume them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Root = Annotated[Path, typer.Option("--root", help="The folder of all runs.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+Config = Annotated[Path, typer.Argument(help="A YAML file, as in configs/.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.SUB=VALUE]...")]
+ROOT = Path("checkpoints")
+
+
+@app.command("list")
+def list_(root: Root = ROOT, as_json: Json = False) -> None:
+    """List all runs, the newest first."""
+    from lorajax.service import run_documents
+
+    with failing_politely():
+        document = run_documents.runs_document(root)
+    if as_json:
+        print_json(document)
+    else:
+        _print_runs(document["runs"])
+
+
+@app.command()
+def show(run: RunFolder, as_json: Json = False) -> None:
+    """Tell what a run is doing, its settings, and what it said last."""
+    from lorajax.service import run_documents
+
+    with failing_politely():
+        document = run_documents.run_document(run_documents.known_run(run))
+    if as_json:
+        print_json(document)
+        return
+    _print_runs([document])
+    for line in document["log"].splitlines():
+        say(line, "dim")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...")],
+    as_json: Json = False,
+) -> None:
+    """Tell in which settings runs differ."""
+    from lorajax.service import run_documents
+
+    with failing_politely():
+        found = [run_documents.known_run(run) for run in runs]
+        document = run_documents.runs_beside_document(found)
+    if as_json:
+        print_json(document)
+        return
+    rows = [[key, *map(str, values)] for key, values in document["settings"].items()]
+    print_table(["setting", *(run.name for run in found)], rows, set())
+
+
+@app.command()
+def configs(as_json: Json = False) -> None:
+    """List the configurations that a run can be started from."""
+    from lorajax.service import run_documents
+
+    document = run_documents.configs_document()
+    if as_json:
+        print_json(document)
+    else:
+        rows = [[one["name"], one["summary"]] for one in document]
+        print_table(["configuration", "what it is"], rows, set())
+
+
+@app.command()
+def settings(
+    config: Config,
+    overrides: Overrides = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Write them to a new YAML file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell every setting that a run would have; nothing is started."""
+    from lorajax.service import settings as service
+
+    with failing_politely():
+        values = service.read_settings(config, overrides or [])
+        if save is not None:
+            service.save_settings(values, save)
+    if as_json:
+        saved = None if save is None else str(save)
+        print_json({"config": str(config), "settings": values, "saved": saved})
+        return
+    for key, value in values.items():
+        say(f"{key:<32} {value}")
+
+
+@app.command()
+def start(
+    config: Config,
+    overrides: Overrides = None,
+    root: Root = ROOT,
+    as_json: Json = False,
+) -> None:
+    """Start a run as a process of its own, and return at once."""
+    from lorajax.service import runs
+
+    with failing_politely():
+        path = runs.start_run(config, overrides or [], root, runs.TRAIN)
+    _say_path(path, as_json)
+
+
+@app.command()
+def stop(run: RunFolder, as_json: Json = False) -> None:
+    """Ask a run to write a checkpoint and end; it can be resumed."""
+    from lorajax.service import run_documents, runs
+
+    with failing_politely():
+        runs.stop_run(run_documents.known_run(run).path)
+    _say_path(run, as_json)
+
+
+@app.command()
+def resume(run: RunFolder, as_json: Json = False) -> None:
+    """Go on with a run that was stopped or died, as a process of its own."""
+    from lorajax.service import run_documents, runs
+
+    with failing_politely():
+        runs.resume_run(run_documents.known_run(run).path, runs.TRAIN)
+    _say_path(run, as_json)
+
+
+def _say_path(path: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"run": str(path)})
+    else:
+        say(str(path))
+        note(f"watch it: lorajax runs show {path}")
+
+
+def _print_runs(runs: list[dict[str, Any]]) -> None:
+    rows = [
+        [one["name"], one["state"], _steps(one), one["message"] or one["stage"]]
+        for one in runs
+    ]
+    print_table(["run", "state", "steps", "doing"], rows, {"steps"})
+
+
+def _steps(run: dict[str, Any]) -> str:
+    return f"{run['step']}/{run['total']}" if run["total"] else ""

@@ -1,0 +1,144 @@
+"""What is near, what is where on the map, what is a duplicate, what to compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lorajax.errors import LorajaxError
+    from lorajax.service.answers import Answers
+    from lorajax.service.comparing import Comparison
+    from lorajax.service.duplicates import Ladder
+    from lorajax.service.explaining import Explanation
+    from lorajax.service.grouping import Grouping
+    from lorajax.service.human_triplets import Question
+    from lorajax.service.library import Entry
+    from lorajax.service.mapping import Space, SpaceMap
+    from lorajax.service.progress import Progress
+    from lorajax.service.searching import Results
+    from lorajax_tui.widgets.trail import Step
+
+
+@dataclass
+class NeighboursWanted(Message):
+    """A person wants to see what is near a LoRA."""
+
+    key: str
+    name: str
+
+
+@dataclass
+class NeighboursFound(Message):
+    """What was found; `asked` is the step of the trail and the line of the filter."""
+
+    asked: tuple[Step, str]
+    results: Results
+
+
+@dataclass
+class NeighboursFailed(Message):
+    """There are no neighbours to show; `error` says why."""
+
+    asked: tuple[Step, str]
+    error: LorajaxError
+
+
+@dataclass
+class Explained(Message):
+    """What makes up the similarity of two LoRAs."""
+
+    explanation: Explanation
+
+
+@dataclass
+class ExplainFailed(Message):
+    """Nothing can be said of a similarity; `error` says why."""
+
+    error: LorajaxError
+
+
+@dataclass
+class Compared(Message):
+    """Two LoRAs have been compared; `pictures` are theirs."""
+
+    comparison: Comparison
+    pictures: tuple[np.ndarray | None, ...]
+
+
+@dataclass
+class CompareFailed(Message):
+    """Two LoRAs cannot be compared; `error` says why."""
+
+    error: LorajaxError
+
+
+@dataclass
+class MapWanted(Message):
+    """A person wants to see where a LoRA lies on the map."""
+
+    key: str
+
+
+@dataclass
+class MapLoaded(Message):
+    """A space has been mapped."""
+
+    map: SpaceMap
+    spaces: list[Space]
+    groupings: list[Grouping]
+
+
+@dataclass
+class MapFailed(Message):
+    """There is no map to show; `error` says why."""
+
+    error: LorajaxError
+
+
+@dataclass
+class LadderProgressed(Message):
+    """Duplicates are being looked for; only the newest progress matters."""
+
+    progress: Progress
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, LadderProgressed)
+
+
+@dataclass
+class LadderFound(Message):
+    """Duplicates; `is_whole` unless only files and weights were compared so far."""
+
+    ladder: Ladder
+    is_whole: bool
+
+
+@dataclass
+class LadderFailed(Message):
+    """Looking for duplicates has failed, or was stopped."""
+
+    error: LorajaxError
+
+
+@dataclass
+class QuestionLoaded(Message):
+    """The comparison to ask next; None where nothing is left to ask.
+
+    `cards` are the anchor, the left and the right one, with their pictures.
+    """
+
+    question: Question | None
+    answers: Answers
+    cards: tuple[tuple[Entry | None, np.ndarray | None], ...]
+
+
+@dataclass
+class QuestionFailed(Message):
+    """There is nothing to ask, or an answer was not written; `error` says why."""
+
+    error: LorajaxError

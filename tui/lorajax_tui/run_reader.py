@@ -1,0 +1,29 @@
+"""Runs with their curves, of which only what is new is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lorajax.service import runs as service
+from lorajax.service.curves import Curves, read_curves
+from lorajax_tui.messages import RunRead
+
+
+class RunReader:
+    """Reads runs again and again; for threads."""
+
+    def __init__(self) -> None:
+        self._curves: dict[Path, Curves] = {}
+
+    def read(self, path: Path) -> RunRead:
+        """A run as it is now; its log and its results once it has ended."""
+        run = service.read_run(path)
+        curves = read_curves(path, self._curves.get(path))
+        self._curves[path] = curves
+        log = service.read_log(path) if not run.is_active else ""
+        results = service.read_results(path) if not run.is_active else {}
+        return RunRead(run, curves, log, results)
+
+    def forget(self, path: Path) -> None:
+        """Reads a run from its beginning the next time."""
+        self._curves.pop(path, None)

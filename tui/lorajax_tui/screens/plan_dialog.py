@@ -1,0 +1,73 @@
+"""Asking where the list of duplicates goes that a person looks through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from lorajax.errors import LorajaxError
+from lorajax_tui.screens.index_dialog import FolderSuggester
+from lorajax_tui.words import count, safe
+
+
+class PlanDialog(ModalScreen[tuple[Path, int] | None]):
+    """Asks for a new file, writes the plan to it, and hands back its rows.
+
+    Args:
+      groups: how many groups it lists.
+      write: writes it and tells how many rows it has; called in a thread.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
+
+    def __init__(self, groups: int, write: Callable[[Path], int], path: Path) -> None:
+        super().__init__()
+        self._groups, self._write, self._proposed = groups, write, path
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static("Write a list to look through", classes="dialog-title")
+            yield Static(
+                f"Every file of {count(self._groups, 'group')} with what might be done "
+                "with it, and why. X.csv opens in a spreadsheet, X.jsonl is for "
+                "programs. Nothing is ever deleted or moved by lorajax.",
+                classes="dialog-text",
+            )
+            yield Input(str(self._proposed), suggester=FolderSuggester(), id="plan")
+            yield Static(id="complaint")
+            with Horizontal(classes="dialog-buttons"):
+                yield Button("Write", variant="primary", id="go")
+                yield Button("Cancel", id="cancel")
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
+
+    @on(Button.Pressed, "#cancel")
+    def _cancel(self) -> None:
+        self.dismiss(None)
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#go")
+    def _go(self) -> None:
+        self._try(Path(self.query_one(Input).value.strip()).expanduser())
+
+    @work(thread=True, exclusive=True, exit_on_error=False)
+    def _try(self, path: Path) -> None:
+        try:
+            rows = self._write(path)
+        except LorajaxError as error:
+            self.app.call_from_thread(self._complain, error)
+        else:
+            self.app.call_from_thread(self.dismiss, (path, rows))
+
+    def _complain(self, error: LorajaxError) -> None:
+        self.query_one("#complaint", Static).update(Text(safe(error.message)))
