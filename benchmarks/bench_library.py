@@ -9,9 +9,9 @@ from pathlib import Path
 
 from benchmarks.conftest import Compare
 from benchmarks.lora_files import CACHE, SD1, lora_files
-from lorajax.service.describing import glance
-from lorajax.service.indexing import index_folders
-from lorajax.service.zoo import build
+from lorajax.service.collection.describing import glance
+from lorajax.service.collection.indexing import index_folders
+from lorajax.service.zoo.building import build
 
 STYLES = 500
 COUNT = 20 * STYLES

@@ -32,7 +32,7 @@ from lorajax.service.progress import parse_progress
 INDEX = """
 import sys
 from pathlib import Path
-from lorajax.service.indexing import index_folders
+from lorajax.service.collection.indexing import index_folders
 from lorajax.service.progress import progress_line
 index_folders([Path(sys.argv[1])], Path(sys.argv[2]),
               on_progress=lambda event: print(progress_line(event), flush=True))
@@ -42,7 +42,7 @@ import sys, time
 from pathlib import Path
 from lorajax.errors import LibraryError
 from lorajax.library import Library
-from lorajax.service.library import neighbours
+from lorajax.service.collection.library import neighbours
 path, seen, looks = Path(sys.argv[1]), set(), 0
 while True:
     with Library.open(path, create=False) as library:

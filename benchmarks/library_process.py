@@ -28,7 +28,7 @@ def measure(library: Path) -> dict[str, Any]:
 def main() -> None:
     began = time.perf_counter()
     from lorajax.library import Library
-    from lorajax.service.library import neighbours
+    from lorajax.service.collection.library import neighbours
 
     imported = time.perf_counter()
     path = Path(sys.argv[1])

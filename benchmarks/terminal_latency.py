@@ -30,7 +30,7 @@ import numpy as np
 import psutil
 
 from benchmarks.libraries import library_of_entries
-from lorajax.service.library import columns
+from lorajax.service.collection.library import columns
 from lorajax.service.processes import start_detached
 from lorajax_tui.collection import Collection
 

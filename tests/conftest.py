@@ -21,7 +21,7 @@ from lorajax.adapters.adapter import Adapter  # noqa: E402
 from lorajax.adapters.interface import Update  # noqa: E402
 from lorajax.adapters.low_rank import LowRankUpdate  # noqa: E402
 from lorajax.config import JobSettings, load_job  # noqa: E402
-from lorajax.service.training import TrainingReport, train  # noqa: E402
+from lorajax.service.learning.training import TrainingReport, train  # noqa: E402
 
 SHAPES = {"unet.a.to_q": (12, 10), "unet.b.to_k": (8, 16), "unet.c.proj_in": (6, 6)}
 MakeAdapter = Callable[..., Adapter]

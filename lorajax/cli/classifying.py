@@ -31,7 +31,7 @@ def clusters(
     as_json: Json = False,
 ) -> None:
     """Group the collection by its weights, and name the groups."""
-    from lorajax.service import label_documents, labelling
+    from lorajax.service.labels import label_documents, labelling
 
     with failing_politely(), showing_progress() as on_progress:
         found = labelling.clusters(library, base, min_size, kept, on_progress)
@@ -76,7 +76,7 @@ def classify(
     as_json: Json = False,
 ) -> None:
     """Guess labels by the most similar labelled LoRAs, or say: unknown."""
-    from lorajax.service import classifying as service
+    from lorajax.service.labels import classifying as service
 
     if keep == bool(files):
         raise typer.BadParameter("give files, or --keep for the library's own LoRAs")

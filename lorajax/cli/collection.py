@@ -45,7 +45,7 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Tell what a file is: format, base model, modules, rank, hashes, warnings."""
-    from lorajax.service import inspecting
+    from lorajax.service.collection import inspecting
 
     with failing_politely():
         found, refused = inspecting.inspect(files, base)
@@ -78,7 +78,7 @@ def index(
     as_json: Json = False,
 ) -> None:
     """Read folders of LoRAs into the library; unchanged files are not read again."""
-    from lorajax.service import documents, indexing
+    from lorajax.service.collection import documents, indexing
 
     refit = refit or again
     if watch:
@@ -105,7 +105,7 @@ def _watch(
     as_json: bool,
 ) -> None:
     """Prints a report of every run that found something."""
-    from lorajax.service import documents, watching
+    from lorajax.service.collection import documents, watching
 
     if as_json:
         raise typer.BadParameter("one document is printed: give --watch or --json")
@@ -129,7 +129,7 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Write the vectors of LoRA files, for anything else."""
-    from lorajax.service import embedding
+    from lorajax.service.collection import embedding
 
     with failing_politely(), showing_progress() as on_progress:
         embedding.check_place(out)

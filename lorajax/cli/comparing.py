@@ -15,7 +15,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two LoRAs of the library module by module."""
-    from lorajax.service import comparing
+    from lorajax.service.likeness import comparing
 
     with failing_politely():
         found = comparing.compare(library, first, second)

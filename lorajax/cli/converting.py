@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lorajax.cli.output import failing_politely, note, print_json, say
-from lorajax.service.converting import Target
+from lorajax.service.collection.converting import Target
 
 MOST_SHOWN = 8
 
@@ -30,7 +30,7 @@ def convert(
     ] = False,
 ) -> None:
     """Write the same update in another trainer's naming, to a new file."""
-    from lorajax.service import converting
+    from lorajax.service.collection import converting
 
     with failing_politely():
         written = converting.convert(file, to, out, force, drop_side)

@@ -37,8 +37,8 @@ def duplicates(
     as_json: Json = False,
 ) -> None:
     """Tell duplicates with the reason why; nothing is ever deleted or moved."""
-    from lorajax.service import duplicates as service
-    from lorajax.service.ladder_documents import ladder_document
+    from lorajax.service.likeness import duplicates as service
+    from lorajax.service.likeness.ladder_documents import ladder_document
 
     with failing_politely(), showing_progress() as on_progress:
         kinds = service.chosen_kinds(level or [])
@@ -58,7 +58,7 @@ def duplicates(
 
 
 def _print(document: dict[str, Any]) -> None:
-    from lorajax.service.duplicates import MEANINGS
+    from lorajax.service.likeness.duplicates import MEANINGS
 
     groups, relations = document["groups"], document["relations"]
     for group in groups[:MOST_SHOWN]:

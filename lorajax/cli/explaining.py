@@ -8,7 +8,7 @@ from lorajax.cli.collection import Json, LibraryOption, ModelOption
 from lorajax.cli.output import failing_politely, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from lorajax.service.explaining import Explanation, Part
+    from lorajax.service.likeness.explaining import Explanation, Part
 
 _VISIBLE = 0.0005
 Lora = Annotated[str, typer.Argument(metavar="NAME|FILE")]
@@ -26,8 +26,8 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say what each part of the network adds to the similarity of two LoRAs."""
-    from lorajax.service import explaining
-    from lorajax.service.search_documents import explanation_document
+    from lorajax.service.likeness import explaining
+    from lorajax.service.likeness.search_documents import explanation_document
 
     with failing_politely():
         found = explaining.explain(library, first, second, model, space)

@@ -40,7 +40,7 @@ def label(
     as_json: Json = False,
 ) -> None:
     """Say what LoRAs are, or show it; your word wins. FIELD= says: none of them."""
-    from lorajax.service import label_documents, labelling
+    from lorajax.service.labels import label_documents, labelling
 
     given = words or []
     names = [word for word in given if not _ASSIGNMENT.match(word)]
@@ -84,7 +84,7 @@ def export_table(
     as_json: Json = False,
 ) -> None:
     """Write the collection as a table: facts, labels, clusters, paths."""
-    from lorajax.service import label_tables
+    from lorajax.service.labels import label_tables
 
     with failing_politely():
         count = label_tables.export_collection(out, library, vectors)
@@ -101,7 +101,7 @@ def import_labels(
     as_json: Json = False,
 ) -> None:
     """Take labels from a table as your words; without one, read all sidecars anew."""
-    from lorajax.service import label_tables, sidecar_exchange
+    from lorajax.service.labels import label_tables, sidecar_exchange
 
     with failing_politely(), showing_progress() as on_progress:
         if table is None:
@@ -130,7 +130,7 @@ def sidecars(
     as_json: Json = False,
 ) -> None:
     """Merge your labels and results into other programs' files beside the LoRAs."""
-    from lorajax.service import sidecar_exchange as service
+    from lorajax.service.labels import sidecar_exchange as service
 
     with failing_politely():
         found = service.write_sidecars(names or [], library, to, write)
@@ -152,7 +152,7 @@ def derive(
     as_json: Json = False,
 ) -> None:
     """Label LoRAs by their tags, declared base models and folders."""
-    from lorajax.service import labelling
+    from lorajax.service.labels import labelling
 
     with failing_politely():
         count = labelling.derive(library, again)

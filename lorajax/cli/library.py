@@ -26,7 +26,7 @@ library_contents.register(app)
 @app.command()
 def info(library: LibraryOption = None, as_json: Json = False) -> None:
     """Tell what the library holds: counts, spaces, size on disk, versions."""
-    from lorajax.service import keeping
+    from lorajax.service.collection import keeping
 
     with failing_politely():
         found = keeping.info(library)
@@ -60,7 +60,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Look for damage in the library file; exit 1 where there is some left."""
-    from lorajax.service import keeping
+    from lorajax.service.collection import keeping
 
     with failing_politely():
         found = keeping.check(library, repair)
@@ -85,7 +85,7 @@ def check(
 @app.command()
 def build_index(library: LibraryOption = None, as_json: Json = False) -> None:
     """Make searches of very large spaces quicker; again, after many were added."""
-    from lorajax.service import library as service
+    from lorajax.service.collection import library as service
 
     with failing_politely(), showing_progress() as on_progress:
         built = service.build_indexes(library, on_progress)
@@ -108,7 +108,7 @@ def forget_missing(
     as_json: Json = False,
 ) -> None:
     """Take LoRAs whose files are gone out of the library; no file is touched."""
-    from lorajax.service import keeping
+    from lorajax.service.collection import keeping
 
     with failing_politely():
         count = keeping.forget_missing(library, folders or ())

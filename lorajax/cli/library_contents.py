@@ -26,7 +26,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the LoRAs of the library, all or those that fit, by name."""
-    from lorajax.service import library_documents
+    from lorajax.service.likeness import library_documents
 
     with failing_politely():
         document = library_documents.loras_document(library, where)
@@ -47,7 +47,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Tell what the library knows of one LoRA, with its files and its copies."""
-    from lorajax.service import library_documents
+    from lorajax.service.likeness import library_documents
 
     with failing_politely():
         found = library_documents.lora_document(library, name, blocks)
@@ -59,7 +59,7 @@ def show(
 
 def refused(library: LibraryOption = None, as_json: Json = False) -> None:
     """List the files that could not be read, with the reasons."""
-    from lorajax.service import library_documents
+    from lorajax.service.likeness import library_documents
 
     with failing_politely():
         document = library_documents.refused_document(library)

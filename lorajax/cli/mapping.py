@@ -24,7 +24,7 @@ def map_command(
     as_json: Json = False,
 ) -> None:
     """Place the LoRAs of one space in the plane, alike ones near each other."""
-    from lorajax.service import grouping, mapping
+    from lorajax.service.likeness import grouping, mapping
 
     if method not in mapping.METHODS:
         raise typer.BadParameter(f"choose one of: {', '.join(mapping.METHODS)}")

@@ -25,7 +25,7 @@ def report(
     ] = False,
 ) -> None:
     """Draw a run or a study as one HTML page with plots and pictures."""
-    from lorajax.service import reporting
+    from lorajax.service.learning import reporting
 
     with failing_politely(), showing_progress() as on_progress:
         written = reporting.report(path, out, against, run, on_progress)

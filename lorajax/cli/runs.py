@@ -23,7 +23,7 @@ ROOT = Path("checkpoints")
 @app.command("list")
 def list_(root: Root = ROOT, as_json: Json = False) -> None:
     """List all runs, the newest first."""
-    from lorajax.service import run_documents
+    from lorajax.service.learning import run_documents
 
     with failing_politely():
         document = run_documents.runs_document(root)
@@ -36,7 +36,7 @@ def list_(root: Root = ROOT, as_json: Json = False) -> None:
 @app.command()
 def show(run: RunFolder, as_json: Json = False) -> None:
     """Tell what a run is doing, its settings, and what it said last."""
-    from lorajax.service import run_documents
+    from lorajax.service.learning import run_documents
 
     with failing_politely():
         document = run_documents.run_document(run_documents.known_run(run))
@@ -54,7 +54,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Tell in which settings runs differ."""
-    from lorajax.service import run_documents
+    from lorajax.service.learning import run_documents
 
     with failing_politely():
         found = [run_documents.known_run(run) for run in runs]
@@ -69,7 +69,7 @@ def compare(
 @app.command()
 def configs(as_json: Json = False) -> None:
     """List the configurations that a run can be started from."""
-    from lorajax.service import run_documents
+    from lorajax.service.learning import run_documents
 
     document = run_documents.configs_document()
     if as_json:
@@ -89,7 +89,7 @@ def settings(
     as_json: Json = False,
 ) -> None:
     """Tell every setting that a run would have; nothing is started."""
-    from lorajax.service import settings as service
+    from lorajax.service.learning import settings as service
 
     with failing_politely():
         values = service.read_settings(config, overrides or [])
@@ -111,7 +111,7 @@ def start(
     as_json: Json = False,
 ) -> None:
     """Start a run as a process of its own, and return at once."""
-    from lorajax.service import runs
+    from lorajax.service.learning import runs
 
     with failing_politely():
         path = runs.start_run(config, overrides or [], root, runs.TRAIN)
@@ -121,7 +121,7 @@ def start(
 @app.command()
 def stop(run: RunFolder, as_json: Json = False) -> None:
     """Ask a run to write a checkpoint and end; it can be resumed."""
-    from lorajax.service import run_documents, runs
+    from lorajax.service.learning import run_documents, runs
 
     with failing_politely():
         runs.stop_run(run_documents.known_run(run).path)
@@ -131,7 +131,7 @@ def stop(run: RunFolder, as_json: Json = False) -> None:
 @app.command()
 def resume(run: RunFolder, as_json: Json = False) -> None:
     """Go on with a run that was stopped or died, as a process of its own."""
-    from lorajax.service import run_documents, runs
+    from lorajax.service.learning import run_documents, runs
 
     with failing_politely():
         runs.resume_run(run_documents.known_run(run).path, runs.TRAIN)

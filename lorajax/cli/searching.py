@@ -8,8 +8,8 @@ from lorajax.cli.collection import Json, LibraryOption, ModelOption
 from lorajax.cli.output import failing_politely, note, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from lorajax.service.explaining import Explanation, Part
-    from lorajax.service.searching import Hit, Results
+    from lorajax.service.likeness.explaining import Explanation, Part
+    from lorajax.service.likeness.searching import Hit, Results
 
 EXPLAINED = 3
 MAX_COPIES = 5
@@ -54,7 +54,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find the LoRAs most like others, or list those that fit words and conditions."""
-    from lorajax.service import searching as service
+    from lorajax.service.likeness import searching as service
 
     asked = service.Query(
         like=(*(query or ()), *(like or ())),
@@ -73,7 +73,7 @@ def search(
     with failing_politely():
         results = service.search(library, asked, model)
     if as_json:
-        from lorajax.service.search_documents import results_document
+        from lorajax.service.likeness.search_documents import results_document
 
         print_json(results_document(results, asked))
     else:

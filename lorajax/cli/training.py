@@ -13,7 +13,7 @@ from lorajax.cli.output import (
     say,
     showing_progress,
 )
-from lorajax.service.exporting import Graphs
+from lorajax.service.learning.exporting import Graphs
 
 # The others are in the JSON document.
 SHOWN = ("triplet_loss", "triplet_accuracy", "map@10", "mrr", "ndcg@10")
@@ -33,7 +33,7 @@ def train(
 
     Without collection.path the demo collection is built once and kept in the cache.
     """
-    from lorajax.service import training
+    from lorajax.service.learning import training
 
     with failing_politely(), showing_progress() as on_progress:
         report = training.train(config, overrides or [], on_progress)
@@ -58,7 +58,7 @@ def study(
     as_json: Json = False,
 ) -> None:
     """Train every configuration on the same splits; run again to go on."""
-    from lorajax.service import evaluating, studies
+    from lorajax.service.learning import evaluating, studies
 
     with failing_politely(), showing_progress() as on_progress:
         found = studies.study(configs, seeds, out, overrides or [], on_progress, over)
@@ -83,7 +83,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Show what a run or a study measured on styles that it never saw."""
-    from lorajax.service import evaluating
+    from lorajax.service.learning import evaluating
 
     with failing_politely():
         results = evaluating.evaluate(path, experiment, against)
@@ -108,7 +108,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Export a run as a bundle for inference."""
-    from lorajax.service import exporting
+    from lorajax.service.learning import exporting
 
     with failing_politely():
         written = exporting.export(run, folder, graph, force)

@@ -36,7 +36,7 @@ def next_(
     as_json: Json = False,
 ) -> None:
     """Tell which comparison comes next; nothing is written."""
-    from lorajax.service import answers, human_triplets
+    from lorajax.service.labels import answers, human_triplets
 
     with failing_politely():
         found = answers.read_answers(file or human_triplets.default_file(library))
@@ -62,7 +62,7 @@ def answer(
     as_json: Json = False,
 ) -> None:
     """Write one answer: the names of the anchor, of the nearer and of the other."""
-    from lorajax.service import answers, human_triplets
+    from lorajax.service.labels import answers, human_triplets
 
     with _telling(file, library, as_json) as place:
         names = human_triplets.checked_names(library, anchor, positive, negative)
@@ -79,7 +79,7 @@ def skip(
     as_json: Json = False,
 ) -> None:
     """Pass over a comparison for good."""
-    from lorajax.service import answers, human_triplets
+    from lorajax.service.labels import answers, human_triplets
 
     with _telling(file, library, as_json) as place:
         names = human_triplets.checked_names(library, anchor, one, other)
@@ -96,7 +96,7 @@ def undo(
     as_json: Json = False,
 ) -> None:
     """Take back the answer to a comparison, or its having been skipped."""
-    from lorajax.service import answers
+    from lorajax.service.labels import answers
 
     with _telling(file, library, as_json) as place:
         answers.take_back(place, answers.identity(anchor, one, other))
@@ -108,7 +108,7 @@ def agreement(
     as_json: Json = False,
 ) -> None:
     """Tell how often raters agree, one file of answers each."""
-    from lorajax.service import answers, human_triplets
+    from lorajax.service.labels import answers, human_triplets
 
     with failing_politely():
         found = [answers.read_answers(file) for file in files]
@@ -124,7 +124,7 @@ def agreement(
 @contextmanager
 def _telling(file: Path | None, library: Path | None, as_json: bool) -> Iterator[Path]:
     """The file of answers, to write to; then what it holds is told."""
-    from lorajax.service import answers, human_triplets
+    from lorajax.service.labels import answers, human_triplets
 
     with failing_politely():
         place = file or human_triplets.default_file(library)

@@ -30,7 +30,7 @@ def build(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Train a collection; one that was stopped goes on where it was."""
-    from lorajax.service import zoo
+    from lorajax.service.zoo import building as zoo
 
     with failing_politely(), showing_progress() as on_progress:
         count = zoo.build(config, out, overrides or [], on_progress)

@@ -19,7 +19,7 @@ from lorajax.cli.output import (
 )
 from lorajax.cli.spreading import SpreadingCommand
 from lorajax.service.progress import OnProgress, Progress
-from lorajax.service.zoo_lora import (
+from lorajax.service.zoo.lora import (
     MAX_BATCH,
     MAX_RANK,
     MAX_STEPS,
@@ -29,7 +29,7 @@ from lorajax.service.zoo_lora import (
     LoraOptions,
     Targets,
 )
-from lorajax.service.zoo_sample import SampleOptions
+from lorajax.service.zoo.sample import SampleOptions
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 DEFAULTS, SAMPLE = LoraOptions(), SampleOptions()
@@ -92,7 +92,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a LoRA on your own pictures; one that was stopped goes on where it was."""
-    from lorajax.service import zoo_lora
+    from lorajax.service.zoo import lora as zoo_lora
 
     options = LoraOptions(
         family=family,
@@ -181,7 +181,7 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Draw a sheet of pictures with one or several LoRAs."""
-    from lorajax.service import zoo_sample
+    from lorajax.service.zoo import sample as zoo_sample
 
     if count is not None and seed and len(seed) > 1:
         raise typer.BadParameter("give several seeds or --count, not both")

@@ -28,7 +28,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Measure a collection's controls on unseen styles, and draw its picture sheet."""
-    from lorajax.service import zoo
+    from lorajax.service.zoo import building as zoo
 
     with failing_politely(), showing_progress() as on_progress:
         facts = zoo.report(folder, sheet, on_progress)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lorajax.service.exporting import export
-from lorajax.service.indexing import index_folders
-from lorajax.service.library import Matches, neighbours
+from lorajax.service.collection.indexing import index_folders
+from lorajax.service.collection.library import Matches, neighbours
+from lorajax.service.learning.exporting import export
+from lorajax.service.learning.training import TrainingReport, train
 from lorajax.service.progress import OnProgress
-from lorajax.service.training import TrainingReport, train
 
 RUN_NAME = "demo"
 SEARCHES = 3

@@ -15,7 +15,7 @@ from lorajax.adapters.single import plan_single
 from lorajax.errors import AdapterError
 from lorajax.formats import TensorFile, open_tensor_file
 from lorajax.naming import resolve
-from lorajax.service.indexing import index_folders
+from lorajax.service.collection.indexing import index_folders
 from tests.adapters.test_operators import block_diagonal, rotation, skew
 
 KEYS = Path(__file__).parents[1] / "data" / "keys"

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from lorajax.cli import app
 from lorajax.config import JobSettings
-from lorajax.service.training import TrainingReport
+from lorajax.service.learning.training import TrainingReport
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT / "tests" / "data" / "real"

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from lorajax.cli import app
 from lorajax.export.model import load_model, save_model
-from lorajax.service.training import TrainingReport
+from lorajax.service.learning.training import TrainingReport
 
 runner = CliRunner()
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from lorajax.cli import app
 from lorajax.library import Library
-from lorajax.service.indexing import index_folders
+from lorajax.service.collection.indexing import index_folders
 from tests.library.labelled import SPACE, add, bunches, fingerprint_text
 
 REAL = Path(__file__).parents[1] / "data" / "real"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from lorajax.cli import app
 from lorajax.library import Facts, FileStamp, Library, Place, Refusal
 from lorajax.library.vectors import matrix
-from lorajax.service.indexing import index_folders
+from lorajax.service.collection.indexing import index_folders
 
 REAL = Path(__file__).parents[1] / "data" / "real"
 runner = CliRunner()

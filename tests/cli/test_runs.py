@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lorajax.cli import app
-from lorajax.service import runs as service
+from lorajax.service.learning import runs as service
 
 ROOT = Path(__file__).parents[2]
 TRAINER = ROOT / "tests" / "service" / "fake_trainer.py"

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from lorajax.cli import app
 from lorajax.errors import LorajaxError
-from lorajax.service import zoo_lora
 from lorajax.service.progress import Progress
+from lorajax.service.zoo import lora as zoo_lora
 from lorajax.zoo.base.scenes import SIDE
 from lorajax.zoo.lora.parametrisations import FAMILIES, TARGETS
 from lorajax.zoo.lora.writing import DTYPES

@@ -12,8 +12,8 @@ from safetensors.numpy import save_file
 import lorajax
 from lorajax.config import JobSettings
 from lorajax.errors import CheckpointError
-from lorajax.service.exporting import export
-from lorajax.service.training import TrainingReport, train
+from lorajax.service.learning.exporting import export
+from lorajax.service.learning.training import TrainingReport, train
 from tests.conftest import CONFIGS, overrides
 
 BASE = "bases/lorajax-zoo-1"

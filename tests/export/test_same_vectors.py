@@ -16,8 +16,8 @@ from lorajax.dataset.finding import find_supervision
 from lorajax.dataset.splits import make_split
 from lorajax.export.bundle import Bundle
 from lorajax.projection.preparing import prepare
-from lorajax.service.exporting import export
-from lorajax.service.training import TrainingReport
+from lorajax.service.learning.exporting import export
+from lorajax.service.learning.training import TrainingReport
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import pytest
 import lorajax
 from lorajax.config import JobSettings
 from lorajax.formats.scan import scan
-from lorajax.service.exporting import export
-from lorajax.service.training import TrainingReport
+from lorajax.service.learning.exporting import export
+from lorajax.service.learning.training import TrainingReport
 
 SCRIPT = Path(__file__).parents[2] / "docs/examples/embed_without_lorajax.py"
 

@@ -19,7 +19,7 @@ from lorajax.errors import CheckpointError
 from lorajax.export.model import Model, load_model, save_model
 from lorajax.export.writing import write_bundle
 from lorajax.formats.scan import scan
-from lorajax.service.training import TrainingReport
+from lorajax.service.learning.training import TrainingReport
 
 ZOO = "lorajax-zoo-1"
 

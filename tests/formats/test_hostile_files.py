@@ -18,7 +18,7 @@ from lorajax.formats import open_tensor_file, scan
 from lorajax.formats.dtypes import PACKED
 from lorajax.formats.regular import read_bounded
 from lorajax.naming import table_of
-from lorajax.service.describing import describe
+from lorajax.service.collection.describing import describe
 from tests.adapters.zoo_files import POINT, SQUARE, WIDE, kohya, lora, write
 from tests.formats.fuzz_seeds import pack
 

@@ -13,7 +13,7 @@ if str(ROOT / "tui") not in sys.path:  # a checkout that was not installed
     sys.path.insert(0, str(ROOT / "tui"))
 
 from lorajax.library import Library, index  # noqa: E402
-from lorajax.service.index_job import IndexJob  # noqa: E402
+from lorajax.service.collection.index_job import IndexJob  # noqa: E402
 from lorajax_tui.app import LorajaxApp  # noqa: E402
 from tests.library.fakes import FakeEmbedder, Reader, write_lora  # noqa: E402
 from tests.tui.questions import Answering  # noqa: E402

@@ -26,12 +26,12 @@ sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tui")!r}]
 import lorajax_tui.app, lorajax_tui.screens.neighbours, lorajax_tui.screens.train
 import lorajax_tui.screens.index_dialog, lorajax_tui.screens.help
 import lorajax_tui.screens.map, lorajax_tui.screens.label, lorajax_tui.screens.compare
-import lorajax_tui.screens.columns_dialog, lorajax.service.comparing
+import lorajax_tui.screens.columns_dialog, lorajax.service.likeness.comparing
 import lorajax_tui.screens.evaluate, lorajax_tui.screens.settings
 import lorajax_tui.screens.labels, lorajax_tui.screens.why, lorajax_tui.screens.log
 import lorajax_tui.screens.duplicates, lorajax_tui.screens.plan_dialog
-import lorajax.service.ladder_documents, lorajax.service.explaining
-import lorajax.service.settings, lorajax.service.asking
+import lorajax.service.likeness.ladder_documents, lorajax.service.likeness.explaining
+import lorajax.service.learning.settings, lorajax.service.asking
 import lorajax.adapters.adapter, lorajax.adapters.algebra, lorajax.pictures.small
 sys.exit(", ".join(name for name in "{HEAVY}".split() if name in sys.modules) or 0)
 """

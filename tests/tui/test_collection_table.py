@@ -9,7 +9,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual_fastdatatable import DataTable
 
-from lorajax.service import library as service
+from lorajax.service.collection import library as service
 from tests.tui.conftest import NAMES, MakeApp
 from tests.tui.driving import names, opened, screen_text, until
 

@@ -8,8 +8,8 @@ import pytest
 from textual.widgets import DataTable, SelectionList
 
 from lorajax.library import Library, index
-from lorajax.service.comparing import compare
-from lorajax.service.describing import describe
+from lorajax.service.collection.describing import describe
+from lorajax.service.likeness.comparing import compare
 from lorajax_tui.screens.compare import CompareScreen, short_module
 from lorajax_tui.screens.library import LibraryScreen
 from lorajax_tui.screens.neighbours import NearTable, NeighboursScreen

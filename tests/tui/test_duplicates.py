@@ -10,8 +10,9 @@ from textual.widgets import Input
 
 from lorajax.export.convert import convert_file
 from lorajax.library import Library
-from lorajax.service import library as service
-from lorajax.service.duplicates import (
+from lorajax.service.collection import library as service
+from lorajax.service.collection.indexing import index_folders
+from lorajax.service.likeness.duplicates import (
     Action,
     Group,
     Kind,
@@ -21,8 +22,7 @@ from lorajax.service.duplicates import (
     copies_of,
     find_duplicates,
 )
-from lorajax.service.indexing import index_folders
-from lorajax.service.ladder_documents import ladder_document, read_ladder
+from lorajax.service.likeness.ladder_documents import ladder_document, read_ladder
 from lorajax_tui.screens.compare import CompareScreen
 from lorajax_tui.screens.duplicates import DuplicatesScreen
 from lorajax_tui.screens.neighbours import NeighboursScreen

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lorajax.library import Library
-from lorajax.service.human_triplets import default_file
+from lorajax.service.labels.human_triplets import default_file
 from lorajax_tui.screens.label import LabelScreen
 from lorajax_tui.widgets.card import Card
 from lorajax_tui.widgets.picture import Picture

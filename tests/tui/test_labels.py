@@ -1,6 +1,6 @@
 """What a person says of a LoRA, from the table."""
 
-from lorajax.service.labelling import labelled
+from lorajax.service.labels.labelling import labelled
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import opened, screen_text, until, words
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lorajax.library import Library
-from lorajax.service import mapping
+from lorajax.service.likeness import mapping
 from lorajax_tui.braille import View, towards
 from lorajax_tui.screens.map import MapScreen
 from lorajax_tui.screens.neighbours import NeighboursScreen

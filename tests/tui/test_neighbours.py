@@ -3,10 +3,13 @@
 import time
 from dataclasses import replace
 
-from lorajax.service import explaining
-from lorajax.service import library as service
-from lorajax.service.search_documents import explanation_document, read_explanation
-from lorajax.service.searching import Query, search
+from lorajax.service.collection import library as service
+from lorajax.service.likeness import explaining
+from lorajax.service.likeness.search_documents import (
+    explanation_document,
+    read_explanation,
+)
+from lorajax.service.likeness.searching import Query, search
 from lorajax_tui.screens.neighbours import NearTable, NeighboursScreen
 from lorajax_tui.screens.why import WhyScreen
 from tests.tui.conftest import MakeApp

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from lorajax.library import Library, index
-from lorajax.service.describing import describe
-from lorajax.service.library import BUNDLE
+from lorajax.service.collection.describing import describe
+from lorajax.service.collection.library import BUNDLE
 from tests.library.fakes import FakeEmbedder
 from tests.tui.conftest import ROOT
 

@@ -6,7 +6,7 @@ import pytest
 from textual.widgets import Input, Select
 
 from lorajax.config import load_job
-from lorajax.service.runs import list_runs
+from lorajax.service.learning.runs import list_runs
 from lorajax_tui.screens.settings import SettingsScreen
 from lorajax_tui.screens.train import TrainScreen
 from lorajax_tui.widgets.run_list import RunList

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from textual.widgets import Input, OptionList, Select
 
-from lorajax.service.runs import list_runs, read_run, stop_run
+from lorajax.service.learning.runs import list_runs, read_run, stop_run
 from lorajax_tui.screens.train import TrainScreen
 from lorajax_tui.widgets.curve_plot import CurvePlot
 from tests.tui.conftest import MakeApp

@@ -21,9 +21,9 @@ from textual.reactive import reactive
 from textual.worker import Worker, WorkerState
 
 from lorajax.errors import LorajaxError
-from lorajax.service import library as service
 from lorajax.service.asking import Question, ask
-from lorajax.service.index_job import IndexJob
+from lorajax.service.collection import library as service
+from lorajax.service.collection.index_job import IndexJob
 from lorajax_tui.collection import Collection
 from lorajax_tui.messages import (
     CollectionFailed,
@@ -96,7 +96,7 @@ class LorajaxApp(App[None]):
 
     @property
     def train_command(self) -> Sequence[str]:
-        from lorajax.service.runs import TRAIN
+        from lorajax.service.learning.runs import TRAIN
 
         return self._command or TRAIN
 

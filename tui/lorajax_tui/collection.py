@@ -55,7 +55,7 @@ class Collection:
 
     Args:
       path: the library's file.
-      columns: what `lorajax.service.library.columns` returns.
+      columns: what `lorajax.service.collection.library.columns` returns.
     """
 
     def __init__(self, path: Path, columns: dict[str, list[Any]]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lorajax.service import runs as service
-from lorajax.service.curves import Curves, read_curves
+from lorajax.service.learning import runs as service
+from lorajax.service.learning.curves import Curves, read_curves
 from lorajax_tui.messages import RunRead
 
 

@@ -1,7 +1,7 @@
 """Labels that are there on the first day: of tags, declared base models and folders.
 
 Receives what the library keeps of every file, hands out labels of the sources `sidecar`
-and `folder`. Nothing is opened: `lorajax.service.sidecar_exchange` reads sidecars anew.
+and `folder`. Nothing is opened: the service's `sidecar_exchange` reads sidecars anew.
 """
 
 import json

@@ -11,8 +11,8 @@ from lorajax.config import JobSettings
 from lorajax.dataset.label_files import LABELS
 from lorajax.export import memo
 from lorajax.formats.scan import lora_name, scan
-from lorajax.service.exporting import export
-from lorajax.service.training import TrainingReport
+from lorajax.service.learning.exporting import export
+from lorajax.service.learning.training import TrainingReport
 
 
 @pytest.fixture(autouse=True)

@@ -22,8 +22,8 @@ from lorajax.errors import CheckpointError, DatasetError, FormatError
 from lorajax.export import memo
 from lorajax.export.model import load_model, save_model
 from lorajax.projection.base_space import base_space_vector
-from lorajax.service.exporting import export
-from lorajax.service.training import TrainingReport
+from lorajax.service.learning.exporting import export
+from lorajax.service.learning.training import TrainingReport
 
 ROOT = Path(__file__).parents[3]
 REAL = ROOT / "tests" / "data" / "real"

@@ -21,7 +21,7 @@ from time import perf_counter
 from lorajax.formats import scan
 from lorajax.library import Library
 from lorajax.library.duplicates import Kind, Ladder, find_duplicates
-from lorajax.service.indexing import index_folders
+from lorajax.service.collection.indexing import index_folders
 from tests.library.duplicates.variants import (
     Source,
     Variant,

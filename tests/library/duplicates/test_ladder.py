@@ -9,7 +9,7 @@ import pytest
 from lorajax.config import JobSettings
 from lorajax.library import Library
 from lorajax.library.duplicates import Action, Kind, Ladder, find_duplicates
-from lorajax.service.indexing import index_folders
+from lorajax.service.collection.indexing import index_folders
 from tests.library.duplicates.ladder_rates import file_identity, rates
 from tests.library.duplicates.variants import (
     FP8,

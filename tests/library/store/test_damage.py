@@ -10,7 +10,7 @@ import pytest
 from lorajax.errors import LibraryError
 from lorajax.library import Facts, FileStamp, Library, Place, Told
 from lorajax.library.store.schema import unusable
-from lorajax.service import keeping
+from lorajax.service.collection import keeping
 from tests.library.fakes import vector_of
 
 SPACE = "sd15:base-space-2:none"

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lorajax.errors import LorajaxError
-    from lorajax.service.comparing import Strength
-    from lorajax.service.labelling import Labelled
-    from lorajax.service.library import Entry, Refusal
+    from lorajax.service.collection.library import Entry, Refusal
+    from lorajax.service.labels.labelling import Labelled
+    from lorajax.service.likeness.comparing import Strength
     from lorajax.service.progress import Progress
     from lorajax_tui.collection import Collection
 

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lorajax.errors import LorajaxError
-    from lorajax.service.answers import Answers
-    from lorajax.service.comparing import Comparison
-    from lorajax.service.duplicates import Ladder
-    from lorajax.service.explaining import Explanation
-    from lorajax.service.grouping import Grouping
-    from lorajax.service.human_triplets import Question
-    from lorajax.service.library import Entry
-    from lorajax.service.mapping import Space, SpaceMap
+    from lorajax.service.collection.library import Entry
+    from lorajax.service.labels.answers import Answers
+    from lorajax.service.labels.human_triplets import Question
+    from lorajax.service.likeness.comparing import Comparison
+    from lorajax.service.likeness.duplicates import Ladder
+    from lorajax.service.likeness.explaining import Explanation
+    from lorajax.service.likeness.grouping import Grouping
+    from lorajax.service.likeness.mapping import Space, SpaceMap
+    from lorajax.service.likeness.searching import Results
     from lorajax.service.progress import Progress
-    from lorajax.service.searching import Results
     from lorajax_tui.widgets.trail import Step
 
 

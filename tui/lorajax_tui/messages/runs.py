@@ -10,9 +10,9 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from lorajax.errors import LorajaxError
-    from lorajax.service.curves import Curves
-    from lorajax.service.measured import Measured
-    from lorajax.service.runs import Run
+    from lorajax.service.learning.curves import Curves
+    from lorajax.service.learning.measured import Measured
+    from lorajax.service.learning.runs import Run
 
 
 @dataclass

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.worker import get_current_worker
 
 from lorajax.errors import LorajaxError
-from lorajax.service import library as service
+from lorajax.service.collection import library as service
 from lorajax_tui.messages import (
     CopiesFound,
     EntryLoaded,
@@ -95,9 +95,9 @@ class Browse(Frame):
     @work(thread=True, exclusive=True, group="entry", exit_on_error=False)
     def _read_entry(self, key: str) -> None:
         """Facts at once, then the picture, its copies, then the weights."""
-        from lorajax.service import comparing
-        from lorajax.service.duplicates import copies_of
-        from lorajax.service.previews import preview
+        from lorajax.service.collection.previews import preview
+        from lorajax.service.likeness import comparing
+        from lorajax.service.likeness.duplicates import copies_of
 
         worker, library = get_current_worker(), self.lorajax.library
         try:

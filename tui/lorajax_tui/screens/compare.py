@@ -13,8 +13,8 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, DataTable, Static
 
 from lorajax.errors import LorajaxError
-from lorajax.service import comparing
-from lorajax.service.previews import preview
+from lorajax.service.collection.previews import preview
+from lorajax.service.likeness import comparing
 from lorajax_tui.messages import Compared, CompareFailed
 from lorajax_tui.screens.frame import Frame
 from lorajax_tui.themes import colours

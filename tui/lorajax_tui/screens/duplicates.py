@@ -28,7 +28,7 @@ from lorajax_tui.widgets.notice import Notice
 from lorajax_tui.words import count, safe
 
 if TYPE_CHECKING:
-    from lorajax.service.duplicates import Group, Relation
+    from lorajax.service.likeness.duplicates import Group, Relation
     from lorajax_tui.collection import Collection
 
 PLAN = "duplicates.csv"
@@ -212,7 +212,7 @@ class DuplicatesScreen(LadderSearch):
 
     def action_plan(self) -> None:
         """Asks where to write the list of the groups that are shown."""
-        from lorajax.service.duplicates import write_plan
+        from lorajax.service.likeness.duplicates import write_plan
         from lorajax_tui.screens.plan_dialog import PlanDialog
 
         ladder = self.ladder

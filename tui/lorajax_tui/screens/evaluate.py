@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, DataTable, OptionList, Static, Tab, Tabs
 
 from lorajax.errors import LorajaxError
-from lorajax.service.measured import list_measured
+from lorajax.service.learning.measured import list_measured
 from lorajax_tui.messages import (
     Evaluated,
     EvaluateFailed,
@@ -28,7 +28,7 @@ from lorajax_tui.widgets.notice import Notice
 from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
-    from lorajax.service.measured import Measured
+    from lorajax.service.learning.measured import Measured
 
 EXPERIMENTS = {"all": "Everything", "1": "1 Tags", "2": "2 Raters", "3": "3 Rankings"}
 FIRST = ("map@10", "triplet_accuracy")

@@ -19,7 +19,7 @@ from lorajax_tui.widgets.index_strip import IndexStrip
 from lorajax_tui.words import count, safe
 
 if TYPE_CHECKING:
-    from lorajax.service.index_job import IndexJob
+    from lorajax.service.collection.index_job import IndexJob
 
 _COUNTS = ("added", "updated", "moved", "copies", "missing", "unchanged")
 

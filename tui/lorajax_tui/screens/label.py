@@ -13,10 +13,11 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from lorajax.errors import LorajaxError
-from lorajax.service import answers as answer_service
-from lorajax.service import human_triplets, mapping
-from lorajax.service import library as service
-from lorajax.service.previews import preview
+from lorajax.service.collection import library as service
+from lorajax.service.collection.previews import preview
+from lorajax.service.labels import answers as answer_service
+from lorajax.service.labels import human_triplets
+from lorajax.service.likeness import mapping
 from lorajax_tui.messages import QuestionFailed, QuestionLoaded
 from lorajax_tui.screens.frame import Frame
 from lorajax_tui.widgets.card import Card
@@ -26,8 +27,8 @@ from lorajax_tui.words import count, safe
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lorajax.service.answers import Answers
-    from lorajax.service.human_triplets import Question
+    from lorajax.service.labels.answers import Answers
+    from lorajax.service.labels.human_triplets import Question
 
 _NAME = 24
 

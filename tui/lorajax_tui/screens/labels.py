@@ -15,7 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from lorajax.errors import LorajaxError
-from lorajax.service import labelling as service
+from lorajax.service.labels import labelling as service
 from lorajax_tui.messages import LabelsRead
 from lorajax_tui.themes import colours
 from lorajax_tui.words import safe

@@ -18,7 +18,7 @@ from lorajax_tui.widgets.index_strip import IndexStrip
 
 if TYPE_CHECKING:
     from lorajax.service.asking import Question
-    from lorajax.service.duplicates import Ladder
+    from lorajax.service.likeness.duplicates import Ladder
 
 _DEPTHS = (("--level", "1", "--level", "2"), ())
 
@@ -66,7 +66,7 @@ class LadderSearch(Browse):
 
     @work(thread=True, exclusive=True, group="duplicates", exit_on_error=False)
     def _search(self) -> None:
-        from lorajax.service.ladder_documents import read_ladder
+        from lorajax.service.likeness.ladder_documents import read_ladder
 
         library = str(self.lorajax.library)
         try:

@@ -13,7 +13,7 @@ from textual.widgets import ContentSwitcher, Input, Static
 from textual_fastdatatable import DataTable
 
 from lorajax.errors import LorajaxError
-from lorajax.service.filter_line import fitting, parse_line
+from lorajax.service.likeness.filter_line import fitting, parse_line
 from lorajax_tui.messages import (
     ConditionsFitted,
     NeighboursWanted,

@@ -13,7 +13,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from lorajax.service import runs as service
+from lorajax.service.learning import runs as service
 from lorajax_tui.messages import LogRead
 from lorajax_tui.words import safe
 

@@ -14,8 +14,8 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input, Static
 
 from lorajax.errors import LorajaxError
-from lorajax.service import grouping as grouping_service
-from lorajax.service import mapping
+from lorajax.service.likeness import grouping as grouping_service
+from lorajax.service.likeness import mapping
 from lorajax_tui.messages import (
     MapFailed,
     MapLoaded,
@@ -30,7 +30,7 @@ from lorajax_tui.widgets.scatter import Scatter
 from lorajax_tui.words import count, safe
 
 if TYPE_CHECKING:
-    from lorajax.service.grouping import Grouping
+    from lorajax.service.likeness.grouping import Grouping
 
 
 class MapScreen(Browse):

@@ -13,8 +13,8 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, DataTable, Input, Static
 
 from lorajax.errors import LorajaxError
-from lorajax.service.filter_line import parse_line
-from lorajax.service.searching import Query, search
+from lorajax.service.likeness.filter_line import parse_line
+from lorajax.service.likeness.searching import Query, search
 from lorajax_tui.messages import NeighboursFailed, NeighboursFound
 from lorajax_tui.screens.browse import Browse
 from lorajax_tui.widgets.details import Details

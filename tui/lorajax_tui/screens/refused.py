@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from lorajax.errors import LorajaxError
-from lorajax.service import library as service
+from lorajax.service.collection import library as service
 from lorajax_tui.messages import RefusedListed
 from lorajax_tui.themes import colours
 from lorajax_tui.words import count, safe

@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import OptionList, Static
 
 from lorajax.errors import LorajaxError
-from lorajax.service import settings as service
+from lorajax.service.learning import settings as service
 from lorajax_tui.messages import TaskFailed
 from lorajax_tui.screens.frame import Frame
 from lorajax_tui.themes import colours

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, OptionList, Select
 
 from lorajax.errors import LorajaxError
-from lorajax.service import runs as service
+from lorajax.service.learning import runs as service
 from lorajax_tui.messages import (
     FormReady,
     RunRead,
@@ -32,8 +32,8 @@ from lorajax_tui.widgets.runs_view import RunsView
 from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
-    from lorajax.service.configs import ConfigChoice
-    from lorajax.service.runs import Run
+    from lorajax.service.learning.configs import ConfigChoice
+    from lorajax.service.learning.runs import Run
     from lorajax_tui.screens.settings import Edited
 
 _WATCH_SECONDS = 0.5
@@ -181,7 +181,7 @@ class TrainScreen(Frame):
     @work(thread=True, exclusive=True, group="form", exit_on_error=False)
     def _open_form(self, config: ConfigChoice, overrides: tuple[str, ...]) -> None:
         """Reads the settings in a thread: it imports what checks them."""
-        from lorajax.service.settings import read_settings
+        from lorajax.service.learning.settings import read_settings
 
         try:
             base = read_settings(config.path)

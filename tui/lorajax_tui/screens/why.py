@@ -22,7 +22,7 @@ from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
     from lorajax.service.asking import Question
-    from lorajax.service.explaining import Explanation, Part
+    from lorajax.service.likeness.explaining import Explanation, Part
     from lorajax_tui.app import LorajaxApp
 
 _BAR = 20
@@ -57,7 +57,7 @@ class WhyScreen(ModalScreen[None]):
     @work(thread=True, exit_on_error=False)
     def _explain(self) -> None:
         """Asks a process of its own: in a trained space it needs jax."""
-        from lorajax.service.search_documents import read_explanation
+        from lorajax.service.likeness.search_documents import read_explanation
 
         app, (first, second, space) = cast("LorajaxApp", self.app), self._asked
         words = ["explain", first, second, "--library", str(app.library)]

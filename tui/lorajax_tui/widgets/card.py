@@ -16,7 +16,7 @@ from lorajax_tui.widgets.picture import Picture
 from lorajax_tui.words import rank, safe
 
 if TYPE_CHECKING:
-    from lorajax.service.library import Entry
+    from lorajax.service.collection.library import Entry
 
 _NAME = 40
 _TAGS = 12

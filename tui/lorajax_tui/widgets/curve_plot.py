@@ -10,7 +10,7 @@ from textual_plot import HiResMode, PlotWidget
 from lorajax_tui.themes import colours, palette
 
 if TYPE_CHECKING:
-    from lorajax.service.curves import Curve, Curves
+    from lorajax.service.learning.curves import Curve, Curves
 
 COLOURS = ("primary", "accent", "success", "warning", "error")
 _POINTS = 2000  # more than any terminal has columns

@@ -22,8 +22,8 @@ from lorajax_tui.widgets.strengths import Strengths
 from lorajax_tui.words import count, norm, rank, safe
 
 if TYPE_CHECKING:
-    from lorajax.service.comparing import Strength
-    from lorajax.service.library import Entry
+    from lorajax.service.collection.library import Entry
+    from lorajax.service.likeness.comparing import Strength
 
 _COPIES = 6
 TIER_WORDS = {

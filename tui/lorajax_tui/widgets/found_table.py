@@ -13,7 +13,7 @@ from lorajax_tui.themes import colours
 from lorajax_tui.words import fitted, safe, size
 
 if TYPE_CHECKING:
-    from lorajax.service.duplicates import Group, Relation
+    from lorajax.service.likeness.duplicates import Group, Relation
 
 # More lines than anybody looks through; the plan has all of them.
 MOST = 1000

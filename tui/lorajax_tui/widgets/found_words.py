@@ -11,7 +11,7 @@ from lorajax_tui.widgets.member_table import ACTIONS
 from lorajax_tui.words import count, safe, size
 
 if TYPE_CHECKING:
-    from lorajax.service.duplicates import Group, Ladder, Member, Relation
+    from lorajax.service.likeness.duplicates import Group, Ladder, Member, Relation
 
 
 def about_ladder(ladder: Ladder | None, is_complete: bool, is_old: bool) -> Text:
@@ -38,7 +38,7 @@ def about_ladder(ladder: Ladder | None, is_complete: bool, is_old: bool) -> Text
 
 def head_of(group: Group | Relation, colours: Mapping[str, str]) -> Text:
     """One line on what the files of a group are to each other."""
-    from lorajax.service.duplicates import MEANINGS, Relation
+    from lorajax.service.likeness.duplicates import MEANINGS, Relation
 
     text = Text(no_wrap=True, overflow="ellipsis")
     if isinstance(group, Relation):

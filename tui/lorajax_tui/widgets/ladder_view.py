@@ -17,7 +17,7 @@ from lorajax_tui.widgets.found_words import evidence_of, head_of
 from lorajax_tui.widgets.member_table import MemberTable
 
 if TYPE_CHECKING:
-    from lorajax.service.duplicates import Group, Member, Relation
+    from lorajax.service.likeness.duplicates import Group, Member, Relation
 
 
 class LadderView(Vertical):

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
-    from lorajax.service.grouping import Grouping
+    from lorajax.service.likeness.grouping import Grouping
 
 _NAME = 20
 _SWATCH = "⣿"

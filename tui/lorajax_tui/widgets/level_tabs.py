@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from textual.widgets import Tab, Tabs
 
 if TYPE_CHECKING:
-    from lorajax.service.duplicates import Group, Ladder, Relation
+    from lorajax.service.likeness.duplicates import Group, Ladder, Relation
 
 ALL, RELATED = "all", "related"
 TABS = {

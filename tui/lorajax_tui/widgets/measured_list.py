@@ -13,7 +13,7 @@ from textual.widgets.option_list import Option
 from lorajax_tui.words import ago, count, safe
 
 if TYPE_CHECKING:
-    from lorajax.service.measured import Measured
+    from lorajax.service.learning.measured import Measured
 
 
 class MeasuredList(OptionList):

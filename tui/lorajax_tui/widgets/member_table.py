@@ -15,7 +15,7 @@ from lorajax_tui.themes import colours
 from lorajax_tui.words import fitted, safe, size
 
 if TYPE_CHECKING:
-    from lorajax.service.duplicates import Member
+    from lorajax.service.likeness.duplicates import Member
 
 ACTIONS = {
     "keep": ("●", "success"),

@@ -18,7 +18,7 @@ from lorajax_tui.widgets.trail import Lora
 from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
-    from lorajax.service.searching import Hit
+    from lorajax.service.likeness.searching import Hit
 
 _BAR = 20
 _NAME = 60

@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widgets import Button, Input, Select, Static
 
 from lorajax.errors import LorajaxError
-from lorajax.service.configs import ConfigChoice, find_configs
+from lorajax.service.learning.configs import ConfigChoice, find_configs
 from lorajax_tui.messages import TaskFailed
 from lorajax_tui.words import safe
 

@@ -15,7 +15,7 @@ from lorajax_tui.themes import colours, palette
 from lorajax_tui.words import ago, safe
 
 if TYPE_CHECKING:
-    from lorajax.service.runs import Run
+    from lorajax.service.learning.runs import Run
 
 STATES = {
     "starting": ("◌", "accent"),

@@ -19,8 +19,8 @@ from lorajax_tui.widgets.run_list import STATES
 from lorajax_tui.words import duration, safe
 
 if TYPE_CHECKING:
-    from lorajax.service.curves import Curves
-    from lorajax.service.runs import Run
+    from lorajax.service.learning.curves import Curves
+    from lorajax.service.learning.runs import Run
     from lorajax_tui.messages import RunRead
 
 _BAR = 24

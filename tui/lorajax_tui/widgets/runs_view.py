@@ -36,7 +36,7 @@ class RunsView(Vertical):
 
     def show(self, read: Sequence[RunRead]) -> None:
         """Shows runs as they were just read."""
-        from lorajax.service.side_by_side import differing
+        from lorajax.service.learning.side_by_side import differing
 
         curves = [(str(one.run.path), one.curves) for one in read]
         for plot in self.query(CurvePlot):

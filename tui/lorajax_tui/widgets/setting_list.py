@@ -15,7 +15,7 @@ from lorajax_tui.themes import colours
 from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
-    from lorajax.service.settings import Setting
+    from lorajax.service.learning.settings import Setting
 
 _NAME = 24
 

@@ -14,7 +14,7 @@ from lorajax_tui.widgets.meter import meter
 from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
-    from lorajax.service.comparing import Strength
+    from lorajax.service.likeness.comparing import Strength
 
 _BAR = 12
 _NAME = 22

@@ -1,0 +1,93 @@
+"""The library brought up to date with folders, with progress for every front end.
+
+Indexing reads weights and embeds, so its imports happen inside; front ends that must
+stay responsive run it as a process of its own (`lorajax.service.collection.index_job`).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lorajax.library import (
+    Describe,
+    Embedder,
+    IndexReport,
+    Library,
+    Refusal,
+    Step,
+    index,
+)
+from lorajax.library.entry import placed
+from lorajax.library.labels import derive_labels
+from lorajax.service.collection.library import BUNDLE, bundle_of
+from lorajax.service.progress import OnProgress, Progress, amount
+
+
+def index_folders(
+    dirs: Sequence[Path],
+    path: Path | None = None,
+    model: Path | None = None,
+    refit: bool = False,
+    on_progress: OnProgress | None = None,
+    describe: Describe | None = None,
+    embedder: Embedder | None = None,
+    leave: Collection[Path] = (),
+) -> IndexReport:
+    """Brings the library up to date with folders (or single files).
+
+    Args:
+      model: the bundle to embed with from now on, kept with the library; None is the
+        bundle it was indexed with before, `NO_BUNDLE` goes back to the base space.
+      refit: reads and embeds every file again, refused ones too.
+      describe, embedder: stand-ins for the real reader and embedder.
+      leave: files that are not to be read yet, because somebody writes them.
+    """
+    from lorajax.formats import scan
+    from lorajax.service.collection.describing import describe as read_file
+    from lorajax.service.collection.describing import glance, read_words
+    from lorajax.service.collection.embedding import open_embedder
+    from lorajax.service.compute import prepare_jax
+
+    prepare_jax()  # and with it the bound on threads, which holds without a bundle too
+    tell = on_progress or (lambda progress: None)
+    tell(Progress("scanning"))
+    folders = [placed(folder) for folder in dirs]
+    found = scan(folders)
+    with Library.open(path) as library:
+        bundle = bundle_of(library, model)
+        report = index(
+            library,
+            [file for file in found.files if file not in leave],
+            describe or read_file,
+            embedder or open_embedder(bundle),
+            lambda step: tell(_progress(step)),
+            roots=folders,
+            again=refit,
+            glance=None if describe else glance,
+            words=None if describe else read_words,
+            unlisted=found.unlisted,
+        )
+        if report.has_news:
+            derive_labels(library, again=report.retold > 0)
+        _keep_bundle(library, bundle)
+        passed_over = [Refusal(str(r.path), r.message, r.hint) for r in found.refused]
+        known = set(library.refused())
+        with library.transaction():
+            for refusal in passed_over:
+                if refusal not in known and Path(refusal.path).is_file():
+                    library.refuse(refusal)
+    return replace(report, refused=(*passed_over, *report.refused))
+
+
+def _keep_bundle(library: Library, bundle: Path | None) -> None:
+    kept = str(placed(bundle)) if bundle else ""
+    if library.get_meta(BUNDLE) != kept:
+        library.set_meta(BUNDLE, kept)
+
+
+def _progress(step: Step) -> Progress:
+    """A step in words: `1.2 of 40.1 GB, 2 refused`."""
+    aside = [amount(step.bytes_done, step.bytes_total)]
+    if step.refused:
+        aside.append(f"{step.refused} refused")
+    return Progress(step.stage, step.done, step.total, step.name, ", ".join(aside))
