@@ -54,7 +54,7 @@ def draw_run(
     words = ("read 192 LoRAs of lorajax-zoo-1", "styles by labels.csv, 48 of them")
     for stage, said in zip(("collection", "supervision"), words, strict=True):
         run.log(kind="stage", stage=stage, message=said, time=began)
-    for line in _lines(steps, total // splits, 1 + len(folder.name) / 40):
+    for line in _lines(steps, total // splits, 1 + minutes / 400):
         run.log(**line, time=began + 5 + 0.04 * line.pop("at"))
     run.update(step=steps, total=total, **status)
     return folder

@@ -39,6 +39,8 @@ from lorajax_tui.themes import SUMI, WASHI
 from lorajax_tui.widgets.top_bar import SCREENS
 from lorajax_tui.words import safe
 
+_KEYS = 3  # as many keys for one thing as help names
+
 
 def _neighbours() -> Screen[Any]:
     from lorajax_tui.screens.neighbours import NeighboursScreen
@@ -233,7 +235,7 @@ class LorajaxApp(App[None]):
                 binding.description, []
             ):
                 keys[binding.description].append(shown)
-        return [(" ".join(shown), words) for words, shown in keys.items()]
+        return [(" ".join(shown[:_KEYS]), words) for words, shown in keys.items()]
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A worker that failed in a way nobody foresaw is said, not swallowed."""
