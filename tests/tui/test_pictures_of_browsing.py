@@ -157,9 +157,10 @@ async def test_the_map(app, snapshot: Snapshots) -> None:
         scatter = pilot.app.screen.query_one(Scatter)
         await until(pilot, lambda: scatter.cursor is not None)
         await snapshot(pilot, "map", image="tui-map.svg")
-        await both_sizes(pilot, snapshot, "map")
         await filtered(pilot, "ink", "plus", "plus")
         await snapshot(pilot, "map-filtered")
+        await filtered(pilot, "synth", "0", "right")
+        await both_sizes(pilot, snapshot, "map")
 
 
 async def test_labelling(app, snapshot: Snapshots) -> None:
