@@ -59,7 +59,7 @@ class Snapshots:
             typed.cursor_blink = False
         if self._update:
             kept.parent.mkdir(exist_ok=True)
-            kept.write_text(await _rested(app), encoding="utf-8")
+            kept.write_text(await rested(app), encoding="utf-8")
             _keep_picture(app, name)
             if image:
                 (IMAGES / image).write_text(picture(app), encoding="utf-8")
@@ -98,10 +98,13 @@ def _keep_picture(app: App[Any], name: str) -> None:
     (SEEN / f"{name}.svg").write_text(picture(app), encoding="utf-8")
 
 
-async def _rested(app: App[Any]) -> str:
-    """The screen once it has not changed for a moment."""
+async def rested(app: App[Any], seconds: float = _REST) -> str:
+    """The screen once it has not changed for a moment.
+
+    A dialog is opened over such a one: what lies below it is not drawn any further.
+    """
     seen, since = as_text(app), time.monotonic()
-    while time.monotonic() - since < _REST:
+    while time.monotonic() - since < seconds:
         await asyncio.sleep(0.05)
         if (now := as_text(app)) != seen:
             seen, since = now, time.monotonic()

@@ -19,7 +19,7 @@ from lorajax_tui.widgets.scatter import Scatter
 from tests.tui import drawn
 from tests.tui.driving import opened, screen_text, until
 from tests.tui.holding import HeldJob, holding
-from tests.tui.picturing import DOCS, SMALL, Snapshots, both_sizes
+from tests.tui.picturing import DOCS, SMALL, Snapshots, both_sizes, rested
 
 
 @pytest.fixture
@@ -57,7 +57,9 @@ async def test_the_library(app, snapshot: Snapshots) -> None:
         await snapshot(pilot, "library-filtered")
         await filtered(pilot, "zzz")
         await snapshot(pilot, "library-nothing-fits")
-        await pilot.press("escape", "o")
+        await pilot.press("escape")
+        await rested(pilot.app)
+        await pilot.press("o")
         await snapshot(pilot, "columns")
         await pilot.press("escape", "x")
         await snapshot(pilot, "refused")
@@ -122,17 +124,19 @@ async def test_neighbours(app, snapshot: Snapshots) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: " › " in screen_text(pilot))
         await snapshot(pilot, "neighbours", image="tui-neighbours.svg")
-        await both_sizes(pilot, snapshot, "neighbours")
-        await pilot.press("j", "plus")
-        await until(pilot, lambda: " + " in screen_text(pilot))
-        await pilot.press("G", "minus")
-        await snapshot(pilot, "neighbours-steered")
-        await pilot.press("g", "w")
+        await rested(pilot.app)
+        await pilot.press("w")
         await until(pilot, lambda: "adds" in screen_text(pilot))
         await snapshot(pilot, "why")
         with holding((explaining, "explain")):
             await pilot.press("escape", "w")
             await snapshot(pilot, "why-busy")
+        await pilot.press("escape")
+        await both_sizes(pilot, snapshot, "neighbours")
+        await pilot.press("j", "plus")
+        await until(pilot, lambda: " + " in screen_text(pilot))
+        await pilot.press("G", "minus")
+        await snapshot(pilot, "neighbours-steered")
 
 
 async def test_comparing(app, snapshot: Snapshots) -> None:
