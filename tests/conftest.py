@@ -23,6 +23,12 @@ from lorajax.adapters.low_rank import LowRankUpdate  # noqa: E402
 from lorajax.config import JobSettings, load_job  # noqa: E402
 from lorajax.service.learning.training import TrainingReport, train  # noqa: E402
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update-snapshots` keeps the screens as they are drawn now (tests/tui)."""
+    parser.addoption("--update-snapshots", action="store_true")
+
+
 SHAPES = {"unet.a.to_q": (12, 10), "unet.b.to_k": (8, 16), "unet.c.proj_in": (6, 6)}
 MakeAdapter = Callable[..., Adapter]
 

@@ -16,6 +16,7 @@ from lorajax.library import Library, index  # noqa: E402
 from lorajax.service.collection.index_job import IndexJob  # noqa: E402
 from lorajax_tui.app import LorajaxApp  # noqa: E402
 from tests.library.fakes import FakeEmbedder, Reader, write_lora  # noqa: E402
+from tests.tui.picturing import Snapshots  # noqa: E402
 from tests.tui.questions import Answering  # noqa: E402
 
 NAMES = [
@@ -85,3 +86,9 @@ def make_app(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return app
 
     return make
+
+
+@pytest.fixture
+def snapshot(request: pytest.FixtureRequest) -> Snapshots:
+    """Holds a screen against how it is kept: `await snapshot(pilot, "map-empty")`."""
+    return Snapshots(bool(request.config.getoption("--update-snapshots")))

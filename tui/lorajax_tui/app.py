@@ -41,6 +41,7 @@ from lorajax_tui.widgets.top_bar import SCREENS
 from lorajax_tui.words import safe
 
 FIRST_ROWS = 200  # a screen of them; a hundred thousand take a second to be read
+_KEYS = 3  # as many keys for one thing as help names
 
 
 class LorajaxApp(App[None]):
@@ -209,7 +210,7 @@ class LorajaxApp(App[None]):
                 binding.description, []
             ):
                 keys[binding.description].append(shown)
-        return [(" ".join(shown), words) for words, shown in keys.items()]
+        return [(" ".join(shown[:_KEYS]), words) for words, shown in keys.items()]
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A worker that failed in a way nobody foresaw is said, not swallowed."""

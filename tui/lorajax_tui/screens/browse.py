@@ -84,6 +84,9 @@ class Browse(Frame):
         else:
             self.app.push_screen(CompareScreen(other, chosen))
 
+    def recolour(self) -> None:
+        self.look_closer()
+
     def look_closer(self) -> None:
         """Loads what is known of the chosen LoRA, once it has been so for a moment."""
         self.after_rest(self._load_chosen)

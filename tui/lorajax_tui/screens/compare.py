@@ -19,6 +19,7 @@ from lorajax_tui.messages import Compared, CompareFailed
 from lorajax_tui.screens.frame import Frame
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.card import Card
+from lorajax_tui.widgets.filling import fill
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.widgets.notice import Notice
 from lorajax_tui.widgets.strengths import short_block
@@ -84,6 +85,12 @@ class CompareScreen(Frame):
         self.query_one(Notice).say("Reading both files …", kind="loading")
         self._compare()
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show_rows)
+
+    def recolour(self) -> None:
+        self._show_rows()
+
     @work(thread=True, exit_on_error=False)
     def _compare(self) -> None:
         try:
@@ -117,22 +124,23 @@ class CompareScreen(Frame):
             return
         self._show_verdict(found)
         table = self.query_one(ModuleTable)
-        table.clear(columns=True)
         bar = _NARROW_BAR if self.has_class("-narrow") else _BAR
-        for label in ("first".rjust(bar + 7), "alike", "second", "module"):
-            table.add_column(Text(label))
+        labels = ("first".rjust(bar + 7), "alike", "second", "module")
+        lines = []
         room = max(_LEAST, self.size.width - 2 * bar - _OTHERS)
         largest = max(max(pair.norms) for pair in found.modules) or 1.0
         for pair in self._ordered(found):
             left, right = (norm / largest for norm in pair.norms)
-            table.add_row(
-                self._mirrored(left, pair.norms[0], bar),
-                self._alike(pair.cosine),
-                meter(right, bar, colours(self.app), "accent").append(
-                    f" {_number(pair.norms[1]):<6}", "dim"
-                ),
-                Text(short_module(pair.module, room)),
+            second = meter(right, bar, colours(self.app), "accent")
+            lines.append(
+                [
+                    self._mirrored(left, pair.norms[0], bar),
+                    self._alike(pair.cosine),
+                    second.append(f" {_number(pair.norms[1]):<6}", "dim"),
+                    Text(short_module(pair.module, room)),
+                ]
             )
+        fill(table, [Text(label) for label in labels], lines, [None] * len(lines))
 
     def _ordered(self, found: comparing.Comparison) -> list[comparing.ModulePair]:
         pairs = list(found.modules)

@@ -85,6 +85,9 @@ class EvaluateScreen(Frame):
         if self._asked in self._found:
             self.call_after_refresh(self._show_table)
 
+    def recolour(self) -> None:
+        self.on_resize()
+
     def on_screen_resume(self) -> None:
         self._list()
 

@@ -50,6 +50,13 @@ class Frame(Screen[None]):
 
     def on_mount(self) -> None:
         self.watch(self.app, "collection", self._name_library)
+        self.watch(self.app, "theme", self._theme_changed, init=False)
+
+    def _theme_changed(self) -> None:
+        self.call_after_refresh(self.recolour)  # the theme's variables come later
+
+    def recolour(self) -> None:
+        """Shows anew what has the theme's colours in its words."""
 
     def _name_library(self, collection: Collection | None) -> None:
         path = str(self.lorajax.library)

@@ -76,7 +76,6 @@ class MapScreen(Browse):
         super().on_mount()
         self.add_class("-notice")
         self.watch(self.app, "collection", self._load, init=False)
-        self.watch(self.app, "theme", self._paint, init=False)
         self._load()
 
     def find(self, key: str) -> None:
@@ -162,6 +161,10 @@ class MapScreen(Browse):
         wanted = self.lorajax.state.map_by
         found = [one for one in self._groupings if one.by == wanted]
         return (found or self._groupings or [None])[0]
+
+    def recolour(self) -> None:
+        super().recolour()
+        self._paint()
 
     def _paint(self) -> None:
         """Colours the dots by their groups; the largest groups get a colour each."""

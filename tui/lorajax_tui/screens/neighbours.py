@@ -145,6 +145,11 @@ class NeighboursScreen(Browse):
         self.query_one(Trail).show(self.trail)
         self._find(*self._asked)
 
+    def recolour(self) -> None:
+        super().recolour()
+        if self.trail:
+            self._look()
+
     @work(thread=True, exclusive=True, group="near", exit_on_error=False)
     def _find(self, step: Step, line: str) -> None:
         filters = parse_line(line)

@@ -87,6 +87,10 @@ class SettingsScreen(Frame):
         self._show_head()
         listed.focus()
 
+    def recolour(self) -> None:
+        self._show_lines(self._known)
+        self._show_head()
+
     @property
     def _key(self) -> str | None:
         option = self.query_one(SettingList).highlighted_option

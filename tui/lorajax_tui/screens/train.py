@@ -151,6 +151,10 @@ class TrainScreen(Frame):
             self.chosen = Path(event.option.id)
             self._watch_chosen()
 
+    def recolour(self) -> None:
+        self._list()
+        self._watch_chosen()
+
     def action_new(self) -> None:
         self.query_one("#config", Select).focus()
 

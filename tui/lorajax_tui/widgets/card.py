@@ -39,9 +39,7 @@ class Card(Vertical):
     def show(self, entry: Entry | None, pixels: np.ndarray | None, named: bool) -> None:
         """Shows a LoRA; without `named` nothing but its picture tells what it is."""
         self.set_class(pixels is not None, "-pictured")
-        picture = self.query_one(Picture)
-        picture.display = pixels is not None
-        picture.show(pixels)
+        self.query_one(Picture).show(pixels)
         name = safe(entry.name, _NAME) if entry is not None else "gone"
         self.border_title = Text(name if named else "?")
         words = self.query_one(".card-words", Static)

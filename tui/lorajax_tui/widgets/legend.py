@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 _NAME = 20
 _SWATCH = "⣿"
+_GAP = 3
 
 
 class Legend(Static):
     """The groups in their colours, with how many LoRAs each has."""
+
+    _parts: Sequence[Text] = ()
 
     def show(
         self, grouping: Grouping | None, colours: Sequence[str], others: str
@@ -28,17 +31,30 @@ class Legend(Static):
         self.display = grouping is not None
         if grouping is None:
             return
-        counts, text = Counter(grouping.of), Text(overflow="ellipsis")
-        text.append(f"{safe(grouping.by)}  ", "bold")
+        counts = Counter(grouping.of)
+        parts = [Text(safe(grouping.by), "bold")]
         for name, colour in zip(grouping.names, colours, strict=False):
-            _append(text, name, counts.pop(name), colour)
+            parts.append(_part(name, counts.pop(name), colour))
         if left := counts.total():
-            _append(text, "other", left, others)
+            parts.append(_part("other", left, others))
+        self._parts = parts
+        self._lay_out(self.size.width or self.app.size.width)
+
+    def on_resize(self) -> None:
+        self._lay_out(self.size.width)
+
+    def _lay_out(self, room: int) -> None:
+        """Breaks a line between two groups, never inside of one."""
+        text, used = Text(), 0
+        for part in self._parts:
+            if used and used + _GAP + part.cell_len > room:
+                text.append("\n")
+                used = 0
+            text.append(" " * (_GAP * bool(used))).append_text(part)
+            used += _GAP * bool(used) + part.cell_len
         self.update(text)
 
 
-def _append(text: Text, name: str, number: int, colour: str) -> None:
-    # unbreakable blanks: a line is broken between two groups only
-    text.append(f"{_SWATCH}\u00a0", colour)
-    text.append(safe(name, _NAME).replace(" ", "\u00a0"))
-    text.append(f"\u00a0{number:,}   ", "dim")
+def _part(name: str, number: int, colour: str) -> Text:
+    text = Text().append(f"{_SWATCH} ", colour).append(safe(name, _NAME))
+    return text.append(f" {number:,}", "dim")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
 from textual.widgets import DataTable
 
 from lorajax_tui.themes import colours
+from lorajax_tui.widgets.filling import fill, widths
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.words import safe
 
@@ -18,6 +20,7 @@ SMALLER_IS_BETTER = ("triplet_loss",)
 _BAR = 24
 _NAME, _SHORT_NAME = 40, 26
 _ROOMY = 80
+_LEAST = 3  # columns: method, metric, bar
 
 
 class Methods(DataTable[Text]):
@@ -32,7 +35,7 @@ class Methods(DataTable[Text]):
     def show(
         self, rows: Sequence[Mapping[str, Any]], metric: str, against: str, best: bool
     ) -> None:
-        """Shows an experiment.
+        """Shows an experiment; metrics that do not fit whole are left out.
 
         Args:
           metric: that is drawn and stands first.
@@ -42,23 +45,33 @@ class Methods(DataTable[Text]):
         chosen = self.method()
         shown = ordered(rows, metric) if best else list(rows)
         metrics = [metric, *(name for name in metrics_of(rows) if name != metric)]
-        self.clear(columns=True)
-        self.add_column("Method")
-        self.add_column(Text(metric, justify="right"))
-        self.add_column("")
-        for name in metrics[1:]:
-            self.add_column(Text(name, justify="right"))
         values = [row[metric]["mean"] for row in rows if metric in row]
         winner, largest = ordered(rows, metric)[0]["method"], max(values, default=1.0)
+        heads = [Text("Method"), Text(metric, justify="right"), Text()]
+        heads += [Text(name, justify="right") for name in metrics[1:]]
+        lines = []
         for row in shown:
             marks = row["method"] == winner, row["method"] == against
             cells = [_cell(row.get(name)) for name in metrics]
             bar = self._bar(row.get(metric), largest, marks[0])
             name = self._named(row["method"], *marks)
-            self.add_row(name, cells[0], bar, *cells[1:], key=row["method"])
+            lines.append([name, cells[0], bar, *cells[1:]])
         names = [row["method"] for row in shown]
+        self._fill(heads, lines, names)
         if chosen in names:
             self.move_cursor(row=names.index(chosen))
+
+    def _fill(
+        self, heads: list[Text], lines: list[list[Text]], names: list[str]
+    ) -> None:
+        """As many columns as fit, and at least those of the drawn metric."""
+        # Until it is shown it has no width of its own; a scrollbar takes a cell.
+        room = cast(Widget, self.parent).size.width - 1
+        needed = [width + 2 * self.cell_padding for width in widths(heads, lines)]
+        count = len(needed)
+        while count > _LEAST and sum(needed[:count]) > room:
+            count -= 1
+        fill(self, heads, lines, names, count)
 
     def method(self) -> str | None:
         """The method under the cursor."""

@@ -13,6 +13,7 @@ from textual.widgets import DataTable
 
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.columns import tier_text
+from lorajax_tui.widgets.filling import fill
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.widgets.trail import Lora
 from lorajax_tui.words import safe
@@ -43,12 +44,10 @@ class NearTable(DataTable[Text]):
         """Shows what was found; of a query with two sides also how near to each."""
         sides = any(hit.to_unlike is not None for hit in hits)
         self._names = {hit.key: hit.name for hit in hits}
-        self.clear(columns=True)
         labels = ("", "Similarity", "Name", *(("+ −",) if sides else ()))
-        for label in (*labels, "Tier", "Folder"):
-            self.add_column(label)
-        for hit in hits:
-            cells = [
+        heads = [Text(label) for label in (*labels, "Tier", "Folder")]
+        lines = [
+            [
                 Text(str(hit.rank), "dim", justify="right"),
                 self._similarity(hit.similarity or 0.0),
                 _name(hit),
@@ -56,7 +55,9 @@ class NearTable(DataTable[Text]):
                 tier_text(hit.tier, colours(self.app)),
                 Text(safe(Path(hit.path).parent.name), "dim"),
             ]
-            self.add_row(*cells, key=hit.key)
+            for hit in hits
+        ]
+        fill(self, heads, lines, [hit.key for hit in hits])
 
     def chosen(self) -> Lora | None:
         """The neighbour under the cursor."""

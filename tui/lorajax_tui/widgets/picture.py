@@ -26,6 +26,10 @@ class Picture(Widget):
         self._pixels, self._drawn_for = pixels, None
         self.refresh(layout=True)
 
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._drawn_for = None  # another theme has another ground
+
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As high as the picture is at this width."""
         if self._pixels is None:

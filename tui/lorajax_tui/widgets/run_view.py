@@ -81,11 +81,11 @@ class RunView(Vertical):
         step, total = run.status.step, run.status.total
         text.append_text(meter(step / total, _BAR, colours(self.app)))
         text.append(f" {step:,}/{total:,}")
-        if curves.rate:
-            text.append(f" · {curves.rate:,.0f} LoRAs/s", "dim")
         if run.state == "running" and curves.pace:
             left = duration((total - step) / curves.pace)
             text.append(f" · {left} left", "dim")
+        if curves.rate:
+            text.append(f" · {curves.rate:,.0f} LoRAs/s", "dim")
         if curves.learning_rate:
             text.append(f" · lr {curves.learning_rate:.2g}", "dim")
         return text
@@ -95,7 +95,7 @@ class RunView(Vertical):
         status = read.run.status
         parts: list[RenderableType] = []
         if rows := rows_of(read.results):
-            parts += [results_table(rows), Text()]
+            parts += [results_table(rows, self.size.width), Text()]
         elif read.results.get("trained") is False:
             parts.append(
                 Text("no supervision was found, so nothing was trained", "dim")

@@ -44,15 +44,23 @@ class Trail(Static):
 
     def show(self, steps: Sequence[Step]) -> None:
         """Shows a trail."""
-        accent = colours(self.app)["accent"]
-        text = Text(no_wrap=True, overflow="ellipsis")
-        text.append("… › " if len(steps) > _STEPS else "", "dim")
-        shown = steps[-_STEPS:]
-        for number, step in enumerate(shown):
-            text.append(" › " if number else "", "dim")
-            last = number == len(shown) - 1
-            text.append(_words(step), f"bold {accent}" if last else "dim")
+        accent, text = colours(self.app)["accent"], Text()
+        room = self.size.width or self.app.size.width
+        for count in range(min(_STEPS, len(steps)), 0, -1):
+            text = _line(steps[-count:], count < len(steps), accent)
+            if text.cell_len <= room:
+                break  # the present step is seen whole, where that is possible
         self.update(text)
+
+
+def _line(shown: Sequence[Step], cut: bool, accent: str) -> Text:
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append("… › " if cut else "", "dim")
+    for number, step in enumerate(shown):
+        text.append(" › " if number else "", "dim")
+        last = number == len(shown) - 1
+        text.append(_words(step), f"bold {accent}" if last else "dim")
+    return text
 
 
 def _words(step: Step) -> str:
