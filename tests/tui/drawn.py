@@ -237,11 +237,8 @@ def strengths(path: Path | None, key: str) -> tuple[Strength, ...]:
     return blocks({pair.module: pair.norms[0] for pair in pairs()})
 
 
-def explanation(path: Path | None, first: str, second: str, space: str) -> Explanation:
+def explanation() -> Explanation:
     """Why two LoRAs are near."""
-    with Library.open(path, create=False) as library:
-        entries = [library.entry(key) for key in (first, second)]
-    names = [entry.name for entry in entries if entry is not None]
     groups = (
         Part("unet up blocks, attn2 value", 0.214, 0.61, (0.22, 0.25), 36),
         Part("unet down blocks, attn2 value", 0.131, 0.55, (0.15, 0.12), 24),
@@ -251,4 +248,5 @@ def explanation(path: Path | None, first: str, second: str, space: str) -> Expla
         Part("text encoder, mlp", -0.024, None, (0.02, 0.09), 24),
     )
     rest = replace(groups[0], name="")
-    return Explanation(names[0], names[1], space, 0.462, 0.008, (rest,), groups)
+    of = ("Neon city", "Neon alley", "sd1:base-space-2:none")
+    return Explanation(*of, 0.462, 0.008, (rest,), groups)

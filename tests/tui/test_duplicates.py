@@ -13,12 +13,9 @@ from lorajax.library import Library
 from lorajax.service.collection import library as service
 from lorajax.service.collection.indexing import index_folders
 from lorajax.service.likeness.duplicates import (
-    Action,
     Group,
     Kind,
     Ladder,
-    Member,
-    Relation,
     copies_of,
     find_duplicates,
 )
@@ -30,41 +27,10 @@ from lorajax_tui.words import fitted, size
 from tests.library.duplicates.variants import read, save, scaled
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import opened, screen_text, until, words
+from tests.tui.ladders import NEAR, QUICK, WHOLE, answering
 from tests.tui.questions import Answering
 
 REAL = Path(__file__).parents[1] / "data" / "real" / "lora_disney.safetensors"
-
-
-def member(name: str, key: str, action: Action, words: str) -> Member:
-    path = f"/loras/[b]set/{name}.safetensors"
-    return Member(path, key, name, 2_500_000, action, words, {"distance": 0.1}, ("/l",))
-
-
-KEPT, REDUNDANT, REVIEW = Action.KEEP, Action.REDUNDANT, Action.REVIEW
-SAME = (
-    member("Ink wash", "k1", KEPT, "kept"),
-    member("Ink 墨 copy", "k1", REDUNDANT, "the same 2,500,000 bytes"),
-)
-NEAR = (
-    member("Oil", "k2", KEPT, "kept"),
-    member("[red]Oil", "k3", REVIEW, "nearly the same update, cosine 0.97"),
-)
-RUN = Relation(
-    *("epochs", "sd1", "session", "2 checkpoints of one run"),
-    (member("ep1", "k4", KEPT, "epoch 1"), member("ep2", "k5", KEPT, "epoch 2")),
-)
-QUICK = Ladder((Group(Kind.FILE, "sd1", SAME, "the oldest is kept"),), (), 6)
-WHOLE = Ladder(
-    (*QUICK.groups, Group(Kind.NEAR, "sd1", NEAR, "the finest is kept", False)),
-    (RUN,),
-    6,
-    ("/loras/changed",),
-    (("/loras/x", "it is gone"),),
-)
-
-
-def answering(*ladders: Ladder, **more) -> Answering:
-    return Answering(*(ladder_document(one, None) for one in ladders), **more)
 
 
 async def searched(app, pilot) -> DuplicatesScreen:

@@ -9,7 +9,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from lorajax.service.collection import library as library_service
-from lorajax.service.likeness import comparing, explaining, mapping
+from lorajax.service.likeness import comparing, mapping
+from lorajax.service.likeness.search_documents import explanation_document
 from lorajax_tui.app import LorajaxApp
 from lorajax_tui.screens.index_dialog import Folders
 from lorajax_tui.screens.label import LabelScreen
@@ -19,7 +20,9 @@ from lorajax_tui.widgets.scatter import Scatter
 from tests.tui import drawn
 from tests.tui.driving import opened, screen_text, until
 from tests.tui.holding import HeldJob, holding
+from tests.tui.ladders import NOTHING, QUICK, WHOLE, answering
 from tests.tui.picturing import DOCS, SMALL, Snapshots, both_sizes, rested
+from tests.tui.questions import Answering
 
 
 @pytest.fixture
@@ -29,7 +32,6 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Loraja
     for name in ("strengths", "compare"):
         fake = {"strengths": drawn.strengths, "compare": drawn.comparison}[name]
         monkeypatch.setattr(comparing, name, fake)
-    monkeypatch.setattr(explaining, "explain", drawn.explanation)
 
     def make(path: Path = drawn.LIBRARY, **more: Any) -> LorajaxApp:
         made = LorajaxApp(path, Path("checkpoints"), Path("state.json"), **more)
@@ -115,7 +117,9 @@ async def test_screens_at_work(app, snapshot: Snapshots) -> None:
 
 async def test_neighbours(app, snapshot: Snapshots) -> None:
     drawn.draw_collection(pictured=True)
-    async with app().run_test(size=DOCS) as pilot:
+    answer = explanation_document(drawn.explanation())
+    question = Answering(answer, seconds=(0, 30))
+    async with app(question=question).run_test(size=DOCS) as pilot:
         await opened(pilot)
         await filtered(pilot, "neon city", "enter")
         await until(pilot, lambda: bool(pilot.app.screen.query(NearTable)))
@@ -128,15 +132,30 @@ async def test_neighbours(app, snapshot: Snapshots) -> None:
         await pilot.press("w")
         await until(pilot, lambda: "adds" in screen_text(pilot))
         await snapshot(pilot, "why")
-        with holding((explaining, "explain")):
-            await pilot.press("escape", "w")
-            await snapshot(pilot, "why-busy")
+        await pilot.press("escape", "w")
+        await snapshot(pilot, "why-busy")
         await pilot.press("escape")
         await both_sizes(pilot, snapshot, "neighbours")
         await pilot.press("j", "plus")
         await until(pilot, lambda: " + " in screen_text(pilot))
         await pilot.press("G", "minus")
         await snapshot(pilot, "neighbours-steered")
+
+
+async def test_duplicates(app, snapshot: Snapshots) -> None:
+    drawn.draw_collection(pictured=True)
+    states = {
+        "duplicates": (answering(WHOLE), "nothing is ever deleted"),
+        "duplicates-empty": (answering(NOTHING), "No duplicates"),
+        "duplicates-busy": (answering(QUICK, seconds=(30,)), "Looking for"),
+    }
+    for name, (question, words) in states.items():
+        Path("state.json").unlink(missing_ok=True)  # it remembers the last screen
+        async with app(question=question).run_test(size=DOCS) as pilot:
+            await opened(pilot)
+            await pilot.press("7")
+            await until(pilot, lambda words=words: words in screen_text(pilot))
+            await snapshot(pilot, name)
 
 
 async def test_comparing(app, snapshot: Snapshots) -> None:
