@@ -69,6 +69,8 @@ def index_folders(
         )
         if report.has_news:
             derive_labels(library, again=report.retold > 0)
+            for space in library.spaces():
+                library.matrix(space)  # written now: the first search need not
         _keep_bundle(library, bundle)
         passed_over = [Refusal(str(r.path), r.message, r.hint) for r in found.refused]
         known = set(library.refused())
