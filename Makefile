@@ -28,19 +28,21 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; choose one with PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -qq --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install -qq --no-compile --constraint constraints.txt \
+	  --editable ".[dev]"
 	@touch $@
 
 demo: install
 	$(BIN)/lorajax demo configs/base.yaml
 
 # A worker on every core, and one BLAS thread: its threads and XLA's hinder each other.
+# Files keep their order, in which those that take long go first (tests/conftest.py).
 test: export OPENBLAS_NUM_THREADS := 1
 # Most of what JAX does in a test is compiling: a third less of it, for the same results
 # up to rounding.
 test: export XLA_FLAGS := --xla_backend_optimization_level=0
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # The libraries that define the formats want torch, which lorajax does not: they get an
 # environment of their own, and lorajax is read from this folder.

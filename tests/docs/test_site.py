@@ -89,5 +89,9 @@ def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
     for path in [*pages, *tmp_path.rglob("*.css")]:
         assert not fetched.search(path.read_text(encoding="utf-8")), path.name
     python = (tmp_path / "python.html").read_text(encoding="utf-8")
-    for name in ("Bundle.embed", "LoraVectorizer.fit", "service.library.neighbours"):
+    for name in (
+        "Bundle.embed",
+        "LoraVectorizer.fit",
+        "service.collection.library.neighbours",
+    ):
         assert f'{name}"' in python or f"{name}&" in python, name

@@ -192,9 +192,8 @@ class CollectionTable(DataTable):
         )
 
     def _specs(self) -> list[ColumnSpec]:
-        # the scrollbar's two cells are kept free, so that columns do not jump
-        bar = 2 * (not self.show_vertical_scrollbar)
-        return fitting(max(0, self.size.width - bar), self.base_width, self.chosen)
+        # room for the scrollbar is kept free, so that columns do not jump
+        return fitting(max(0, self.outer_size.width - 2), self.base_width, self.chosen)
 
     def _rebuild(self) -> None:
         """Gives the table its rows and columns anew, for the present width."""

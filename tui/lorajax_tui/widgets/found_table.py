@@ -68,6 +68,10 @@ class FoundTable(DataTable[Text]):
         if before is not None and _name(before) in names:
             self.move_cursor(row=names.index(_name(before)))
 
+    def fit(self, width: int) -> None:
+        """Shows the same in another width."""
+        self.show(self._found, width)
+
     def chosen(self) -> Group | Relation | None:
         """The group under the cursor."""
         return self._found[self.cursor_row] if self.row_count else None

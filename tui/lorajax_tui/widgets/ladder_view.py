@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
@@ -31,6 +31,12 @@ class LadderView(Vertical):
         yield Static(id="group-head")
         yield MemberTable(id="members")
         yield Static(id="evidence")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Gives the columns the present width; what is shown comes before its room."""
+        self.query_one(FoundTable).fit(event.size.width)
+        if (group := self.group) is not None:
+            self.query_one(MemberTable).show(group.members, event.size.width)
 
     def show(self, found: Sequence[Group | Relation], width: int) -> None:
         """Shows groups in a width; the cursors stay where they are still there."""
