@@ -89,7 +89,8 @@ def _said(app: App[Any], name: str, found: str, expected: str) -> str:
     return (
         f"{name}: expected what tests/tui/snapshots/{name}.txt shows, found another "
         f"screen from line {number} on: look at build/snapshots/{name}.svg, and diff "
-        f"build/snapshots/{name}.txt; where it is meant, pytest --update-snapshots"
+        f"build/snapshots/{name}.txt; where it is meant, run pytest -m slow with "
+        "--update-snapshots"
     )
 
 

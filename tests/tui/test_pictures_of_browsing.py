@@ -24,6 +24,8 @@ from tests.tui.ladders import NOTHING, QUICK, WHOLE, answering
 from tests.tui.picturing import DOCS, SMALL, Snapshots, both_sizes, rested
 from tests.tui.questions import Answering
 
+pytestmark = pytest.mark.slow  # some ten seconds a screen in all its states
+
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LorajaxApp]:

@@ -22,6 +22,8 @@ from tests.tui.picturing import DOCS, SMALL, Snapshots, both_sizes
 
 RUNS = Path("checkpoints")
 
+pytestmark = pytest.mark.slow  # some ten seconds a screen in all its states
+
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LorajaxApp]:
