@@ -36,13 +36,12 @@ demo: install
 	$(BIN)/lorajax demo configs/base.yaml
 
 # A worker on every core, and one BLAS thread: its threads and XLA's hinder each other.
-# Files keep their order, in which those that take long go first (tests/conftest.py).
 test: export OPENBLAS_NUM_THREADS := 1
 # Most of what JAX does in a test is compiling: a third less of it, for the same results
 # up to rounding.
 test: export XLA_FLAGS := --xla_backend_optimization_level=0
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # The libraries that define the formats want torch, which lorajax does not: they get an
 # environment of their own, and lorajax is read from this folder.

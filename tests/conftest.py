@@ -29,17 +29,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-snapshots", action="store_true")
 
 
-# What takes longest goes first, so that no worker waits for another's last file.
-LONG = ("tui", "export", "service", "zoo", "training", "docs", "cli")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts by the folders in `LONG`; all else stays as it is."""
-    ranks = {name: place for place, name in enumerate(LONG)}
-    here = Path(__file__).parent
-    items.sort(key=lambda i: ranks.get(i.path.relative_to(here).parts[0], len(LONG)))
-
-
 SHAPES = {"unet.a.to_q": (12, 10), "unet.b.to_k": (8, 16), "unet.c.proj_in": (6, 6)}
 MakeAdapter = Callable[..., Adapter]
 
