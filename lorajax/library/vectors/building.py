@@ -46,7 +46,9 @@ def build_index(matrix: Matrix, folder: Path, on_rows: OnRows | None = None) -> 
     total, placed = len(matrix.rows), start
     for first in range(start, total, _BATCH):
         keys = first + np.flatnonzero(matrix.alive[first : first + _BATCH])
-        graph.add(keys.astype(np.uint64), matrix.rows[keys])
+        # Threads that add at once lose a few rows in ten thousand: they link to one
+        # another before either is linked to the rest, and no search reaches them.
+        graph.add(keys.astype(np.uint64), matrix.rows[keys], threads=1)
         done = min(first + _BATCH, total)
         if done == total or done - placed >= _PLACED_EVERY:
             _place(graph, done, matrix, folder)

@@ -60,6 +60,16 @@ def test_an_index_finds_nearly_all_with_exact_cosines(stored: Stored) -> None:
     assert np.all(np.diff(found.similarity, axis=1) <= 0)
 
 
+def test_no_row_is_out_of_reach_of_the_index(stored: Stored) -> None:
+    """Built by several threads, a graph of so many rows has lost some of them."""
+    stored.put(clustered(10_000))
+    build_index(stored.open(), stored.folder)
+    index = stored.open().index
+    assert index is not None
+    reached = index.graph.search(clustered(1, seed=1)[0], 10_000, threads=1).keys
+    assert len(reached) == 10_000
+
+
 def test_exactly_is_exactly(stored: Stored) -> None:
     stored.put(clustered(500))
     build_index(stored.open(), stored.folder)
