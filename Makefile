@@ -40,6 +40,8 @@ test: export OPENBLAS_NUM_THREADS := 1
 # Most of what JAX does in a test is compiling: a third less of it, for the same results
 # up to rounding.
 test: export XLA_FLAGS := --xla_backend_optimization_level=0
+# What is installed has no bytecode yet: the first process to read it keeps it.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile
 

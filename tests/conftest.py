@@ -1,9 +1,11 @@
 """What all tests share: a compilation cache, and LoRAs made of random factors."""
 
+import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -78,13 +80,28 @@ def make_adapter() -> MakeAdapter:
 
 
 @pytest.fixture(scope="session")
-def tiny_job(tmp_path_factory: pytest.TempPathFactory) -> JobSettings:
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of pytest-xdist see, new for every run of the suite."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextmanager
+def by_one(path: Path) -> Iterator[None]:
+    """Lets one worker make something while the others wait for it."""
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_job(common: Path) -> JobSettings:
     """`configs/tiny.yaml` over LoRAs that are really trained, once for all tests.
 
     They are trained in a process that optimises what it compiles: `make test` has JAX
     compile quickly instead, which is three times slower where much is computed.
     """
-    folder = tmp_path_factory.mktemp("zoo")
+    folder = common / "tiny-zoo"
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     code = f"""if True:
         from pathlib import Path
@@ -92,17 +109,20 @@ def tiny_job(tmp_path_factory: pytest.TempPathFactory) -> JobSettings:
         from lorajax.zoo.collection.build import build_zoo
         build_zoo(load_job(Path({str(TINY)!r})).zoo, Path({str(folder)!r}))
     """
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    with by_one(folder):
+        if not folder.exists():
+            subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     return load_job(TINY, [f"collection.path={folder}"])
 
 
 @pytest.fixture(scope="session")
-def tiny_run(
-    tiny_job: JobSettings, tmp_path_factory: pytest.TempPathFactory
-) -> TrainingReport:
-    """A finished run of it."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    return train(CONFIGS / "tiny.yaml", overrides(tiny_job, root))
+def tiny_run(tiny_job: JobSettings, common: Path) -> TrainingReport:
+    """A finished run of it, which nobody changes."""
+    root = common / "checkpoints"
+    with by_one(root):
+        if root.exists():
+            return train(root / "tiny" / "config.yaml", ["run.resume=true"])
+        return train(TINY, overrides(tiny_job, root))
 
 
 def overrides(job: JobSettings, root: Path, *more: str) -> list[str]:

@@ -88,6 +88,7 @@ def test_an_odd_state_file_is_no_trouble(tmp_path: Path) -> None:
     assert load_state(file) == State()
 
 
+@pytest.mark.slow
 async def test_every_screen_lives_with_other_themes(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(100, 30)) as pilot:

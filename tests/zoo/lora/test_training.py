@@ -57,6 +57,7 @@ def test_training_lowers_the_loss_on_scenes_never_seen(trained):
     assert (after < before).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["locon", "loha", "lokr", "superlora"])
 def test_every_family_learns(family):
     targets = "all" if family == "locon" else "attention"
