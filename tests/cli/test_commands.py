@@ -101,8 +101,14 @@ def test_map_compare_and_triplets_follow_their_contracts(tmp_path: Path) -> None
     assert document("triplets", "next", "--library", library) != first
     run("triplets", "answer", "a", "b", "c", "--library", library, code=1)
     document("triplets", "answer", *asked, "--library", library)
-    agreed = document("triplets", "agreement", first["file"], first["file"])
-    assert agreed == {"raters": 2, "pairs": 1, "agreement": 1.0}
+    twin = ("--rater", "twin", "--library", library)
+    assert document("triplets", "next", *twin)["question"] == first["question"]
+    document("triplets", "answer", asked[0], *asked[:0:-1], *twin)
+    agreed = document("triplets", "agreement", "--library", library)
+    assert agreed["raters"] == {"human": 1, "twin": 1}
+    assert (agreed["agreement"], len(agreed["disputed"])) == (0.0, 1)
+    text = run("triplets", "agreement", "--library", library)
+    assert "human and twin agree on 0 of 1" in text
 
 
 def test_bundle_from_run_to_search(

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from lorajax.library import Library
-from lorajax.service.labels.human_triplets import default_file
+from lorajax.service.labels.answers import write_answer
+from lorajax.service.labels.raters import rater_file
 from lorajax_tui.screens.label import LabelScreen
 from lorajax_tui.widgets.card import Card
 from lorajax_tui.widgets.picture import Picture
@@ -41,7 +42,7 @@ async def asked(pilot) -> LabelScreen:
 
 def lines(library: Path) -> list[dict[str, str]]:
     """The triplets that were written."""
-    text = default_file(library).read_text(encoding="utf-8")
+    text = rater_file(library).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -110,7 +111,7 @@ async def test_a_click_chooses_and_all_is_asked_at_last(make_app: MakeApp) -> No
         screen = await asked(pilot)
         question = screen.question
         await pilot.click("#anchor")
-        assert screen.question is question and not default_file(app.library).exists()
+        assert screen.question is question and not rater_file(app.library).exists()
         await pilot.click("#left")
         await until(pilot, lambda: screen.question is not question)
         assert question is not None
@@ -155,9 +156,65 @@ async def test_pictures_are_shown_and_names_can_be_hidden(make_app: MakeApp) -> 
         assert question.anchor.name not in screen_text(pilot)
 
 
+async def test_raters_answer_in_turn_and_see_how_far_they_agree(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await asked(pilot)
+        first = screen.question
+        assert first is not None
+        await pilot.press("left")
+        await until(pilot, lambda: screen.question is not first)
+        await pilot.press("a")
+        await until(pilot, lambda: "human 1" in words(pilot, "#agreement"))
+        assert "once two people" in words(pilot, "#agreement")
+        await pilot.press(*"../x", "enter")
+        await until(pilot, lambda: "name of a person" in words(pilot, "#complaint"))
+        await pilot.press("ctrl+u", *"Mori", "enter")
+        # The next person is asked the same, and takes nothing of the first one back.
+        await until(pilot, lambda: "Mori-triplets.jsonl" in screen_text(pilot))
+        assert screen.question is not None
+        assert screen.question.identity == first.identity
+        await pilot.press("u")
+        assert len(lines(app.library)) == 1
+        await pilot.press("right")
+        await until(pilot, lambda: "1 answer" in screen_text(pilot))
+        await pilot.press("a")
+        await until(pilot, lambda: "human and Mori" in words(pilot, "#agreement"))
+        told = words(pilot, "#agreement")
+        assert "0% of 1, 0% to 79%" in told and "1 comparison seen differently" in told
+        assert f"more like {first.anchor.name}" in told
+        assert f"human: {first.left.name}" in told
+        assert f"Mori: {first.right.name}" in told
+        await pilot.press("escape")
+    again = make_app()
+    async with again.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "Mori-triplets.jsonl" in screen_text(pilot))
+
+
+async def test_strange_raters_cannot_harm_the_screen(make_app: MakeApp) -> None:
+    """Files of others may be called anything, and say anything."""
+    app = make_app()
+    for who in ("[red]x", "\x1b[31m", "long" * 20):
+        answer = ("[bold]a", "\x1b]0;b", "c\u202e")
+        write_answer(app.library.with_name(f"{who}-triplets.jsonl"), *answer)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await asked(pilot)
+        await pilot.press("a")
+        await until(pilot, lambda: "Answers:" in words(pilot, "#agreement"))
+        assert "[red]x" in screen_text(pilot) and "\x1b" not in screen_text(pilot)
+        await pilot.press("down", "up", "escape")
+        assert pilot.app.screen is screen
+        damaged = app.library.with_name("bad-triplets.jsonl")
+        damaged.write_text("no triplet\n", encoding="utf-8")
+        await pilot.press("a")
+        await until(pilot, lambda: "line 1: expected" in words(pilot, "#agreement"))
+
+
 async def test_a_damaged_file_of_answers_is_said(make_app: MakeApp) -> None:
     app = make_app()
-    default_file(app.library).write_text("no triplet\n", encoding="utf-8")
+    rater_file(app.library).write_text("no triplet\n", encoding="utf-8")
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(pilot)
         await pilot.press("4")

@@ -18,7 +18,7 @@ from lorajax_tui.widgets.collection_table import CollectionTable
 from lorajax_tui.widgets.near_table import NearTable
 from lorajax_tui.widgets.scatter import Scatter
 from tests.tui import drawn
-from tests.tui.driving import opened, screen_text, until
+from tests.tui.driving import opened, screen_text, until, words
 from tests.tui.holding import HeldJob, holding
 from tests.tui.ladders import NOTHING, QUICK, WHOLE, answering
 from tests.tui.picturing import DOCS, SMALL, Snapshots, both_sizes, rested
@@ -196,10 +196,23 @@ async def test_labelling(app, snapshot: Snapshots) -> None:
         screen = pilot.app.screen
         assert isinstance(screen, LabelScreen)
         for answer in ("left", "right", "space"):
-            before = screen.question
             await until(pilot, lambda: screen.question is not None)
             before = screen.question
             await pilot.press(answer)
             await until(pilot, lambda before=before: screen.question is not before)
         await snapshot(pilot, "label", image="tui-label.svg")
         await both_sizes(pilot, snapshot, "label")
+        # Another person has said otherwise of one, and the same of the other.
+        for name, keys in (("Mori", "left"), ("Aki", "right")):
+            await pilot.press("a")
+            await until(pilot, lambda: "Answers:" in words(pilot, "#agreement"))
+            before = screen.question
+            await pilot.press("ctrl+u", *name, "enter")
+            for _ in range(2):
+                await until(pilot, lambda b=before: screen.question not in (None, b))
+                before = screen.question
+                await pilot.press(keys)
+            await until(pilot, lambda b=before: screen.question is not b)
+        await pilot.press("a")
+        await until(pilot, lambda: "Answers:" in words(pilot, "#agreement"))
+        await both_sizes(pilot, snapshot, "raters")

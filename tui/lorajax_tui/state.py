@@ -28,6 +28,7 @@ class State:
     map_method: str = "pca"
     map_by: str = ""
     label_space: str = ""
+    rater: str = ""
 
 
 def default_state_file() -> Path:

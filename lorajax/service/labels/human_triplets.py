@@ -20,7 +20,6 @@ from jaxtyping import Float
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library
-from lorajax.service.collection.library import library_path
 from lorajax.service.labels.answers import Answers, identity
 from lorajax.service.likeness.mapping import chosen_space
 
@@ -58,11 +57,6 @@ class Question:
     @property
     def identity(self) -> frozenset[str]:
         return identity(self.anchor.name, self.left.name, self.right.name)
-
-
-def default_file(library: Path | None) -> Path:
-    """Where answers about a library are kept: beside it."""
-    return library_path(library).with_name("human-triplets.jsonl")
 
 
 def next_question(
@@ -209,24 +203,3 @@ def question_document(question: Question | None, answers: Answers) -> dict[str, 
         "kind": question and question.kind,
         "question": found,
     }
-
-
-def agreement(raters: Sequence[Answers]) -> tuple[int, float | None]:
-    """How often raters agree.
-
-    Returns:
-      How many pairs of answers were given to the same comparison, and the share of
-      them that agree; None where there is no pair. By chance one half agree.
-    """
-    said: dict[frozenset[str], list[str]] = {}
-    for rater in raters:
-        own = {identity(*names): names[1] for names in rater.triplets}
-        for asked, positive in own.items():
-            said.setdefault(asked, []).append(positive)
-    pairs = [
-        (one == other)
-        for positives in said.values()
-        for i, one in enumerate(positives)
-        for other in positives[i + 1 :]
-    ]
-    return len(pairs), sum(pairs) / len(pairs) if pairs else None

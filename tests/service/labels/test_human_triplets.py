@@ -13,11 +13,10 @@ from lorajax.service.labels import answers
 from lorajax.service.labels.human_triplets import (
     CONTROL_EVERY,
     Question,
-    agreement,
     checked_names,
-    default_file,
     next_question,
 )
+from lorajax.service.labels.raters import rater_file
 from tests.library.fakes import FakeEmbedder, Reader, vector_of, write_lora
 
 COUNT = 40
@@ -142,7 +141,7 @@ def test_small_libraries_run_out_and_smaller_ones_are_refused(tmp_path: Path) ->
     with Library.open(path) as opened:
         files = [write_lora(tmp_path / f"{n}.safetensors", n) for n in "ab"]
         index(opened, files, Reader(), FakeEmbedder())
-    file = default_file(path)
+    file = rater_file(path)
     with pytest.raises(LibraryError, match="three LoRAs with names of their own"):
         next_question(path, answers.read_answers(file))
     with Library.open(path) as opened:
@@ -170,16 +169,6 @@ def test_where_there_are_pictures_only_what_has_one_is_asked_about(
     (question,) = ask_all(library, tmp_path / "t.jsonl", 1)
     names = {question.anchor.name, question.left.name, question.right.name}
     assert names == {"lora 3", "lora 4", "lora 5"}
-
-
-def test_agreement_counts_pairs_of_answers_to_one_question(tmp_path: Path) -> None:
-    files = [tmp_path / f"{i}.jsonl" for i in range(3)]
-    for file, positive in zip(files, "bbc", strict=True):
-        answers.write_answer(file, "a", positive, "c" if positive == "b" else "b")
-    answers.write_answer(files[0], "x", "y", "z")
-    found = [answers.read_answers(file) for file in files]
-    assert agreement(found) == (3, pytest.approx(1 / 3))
-    assert agreement(found[:1]) == (0, None)
 
 
 def test_names_are_checked_before_they_are_written(library: Path) -> None:

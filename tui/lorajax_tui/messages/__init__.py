@@ -21,6 +21,8 @@ from lorajax_tui.messages.library import PictureLoaded as PictureLoaded
 from lorajax_tui.messages.library import RefusedListed as RefusedListed
 from lorajax_tui.messages.library import StrengthsLoaded as StrengthsLoaded
 from lorajax_tui.messages.library import TaskFailed as TaskFailed
+from lorajax_tui.messages.likeness import AgreementFound as AgreementFound
+from lorajax_tui.messages.likeness import AgreementNotFound as AgreementNotFound
 from lorajax_tui.messages.likeness import Compared as Compared
 from lorajax_tui.messages.likeness import CompareFailed as CompareFailed
 from lorajax_tui.messages.likeness import Explained as Explained

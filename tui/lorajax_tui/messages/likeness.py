@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lorajax.service.collection.library import Entry
     from lorajax.service.labels.answers import Answers
     from lorajax.service.labels.human_triplets import Question
+    from lorajax.service.labels.raters import Agreement
     from lorajax.service.likeness.comparing import Comparison
     from lorajax.service.likeness.duplicates import Ladder
     from lorajax.service.likeness.explaining import Explanation
@@ -140,5 +141,19 @@ class QuestionLoaded(Message):
 @dataclass
 class QuestionFailed(Message):
     """There is nothing to ask, or an answer was not written; `error` says why."""
+
+    error: LorajaxError
+
+
+@dataclass
+class AgreementFound(Message):
+    """How far raters agree."""
+
+    agreement: Agreement
+
+
+@dataclass
+class AgreementNotFound(Message):
+    """The answers of raters cannot be read; `error` says why."""
 
     error: LorajaxError

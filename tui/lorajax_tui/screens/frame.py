@@ -10,9 +10,9 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from lorajax_tui.messages import TaskFailed
+from lorajax_tui.widgets.keys import Keys
 from lorajax_tui.widgets.top_bar import Tab, TopBar
 from lorajax_tui.words import count, safe
 
@@ -43,7 +43,7 @@ class Frame(Screen[None]):
     def compose(self) -> ComposeResult:
         yield TopBar(self.mode)
         yield from self.body()
-        yield Footer()
+        yield Keys()
 
     def body(self) -> Iterable[Widget]:
         raise NotImplementedError

@@ -16,10 +16,11 @@ from lorajax.errors import LorajaxError
 from lorajax.service.collection import library as service
 from lorajax.service.collection.previews import preview
 from lorajax.service.labels import answers as answer_service
-from lorajax.service.labels import human_triplets
+from lorajax.service.labels import human_triplets, raters
 from lorajax.service.likeness import mapping
 from lorajax_tui.messages import QuestionFailed, QuestionLoaded
 from lorajax_tui.screens.frame import Frame
+from lorajax_tui.screens.raters import RatersScreen
 from lorajax_tui.widgets.card import Card
 from lorajax_tui.widgets.notice import Notice
 from lorajax_tui.words import count, safe
@@ -43,6 +44,7 @@ class LabelScreen(Frame):
         Binding("space", "skip", "Skip"),
         Binding("u,backspace", "undo", "Undo", key_display="u"),
         Binding("b", "space", "Base model"),
+        Binding("a", "raters", "Raters"),
         Binding("n", "names", "Names", show=False),
         Binding("r", "reload", "Reload", show=False),
     ]
@@ -80,8 +82,8 @@ class LabelScreen(Frame):
 
     @property
     def file(self) -> Path:
-        """Where the answers are kept."""
-        return human_triplets.default_file(self.lorajax.library)
+        """Where the answers of who answers now are kept."""
+        return raters.rater_file(self.lorajax.library, self.lorajax.state.rater)
 
     def action_reload(self) -> None:
         """Asks anew, of the library as it is now."""
@@ -125,6 +127,17 @@ class LabelScreen(Frame):
         self._named = not self._named
         if self._loaded is not None:
             self._show_cards(self._loaded)
+
+    def action_raters(self) -> None:
+        """Shows how far raters agree, and asks who answers."""
+        dialog = RatersScreen(self.lorajax.state.rater)
+        self.app.push_screen(dialog, self._change_rater)
+
+    def _change_rater(self, rater: str | None) -> None:
+        if rater is not None and rater != self.lorajax.state.rater:
+            self.lorajax.remember(rater=rater)
+            self.answered = []  # nobody takes back what another has said
+            self._next()
 
     def action_space(self) -> None:
         """Asks about the next base model."""
