@@ -151,12 +151,12 @@ async def test_duplicates(app, snapshot: Snapshots) -> None:
         "duplicates-empty": (answering(NOTHING), "No duplicates"),
         "duplicates-busy": (answering(QUICK, seconds=(30,)), "Looking for"),
     }
-    for name, (question, words) in states.items():
+    for name, (question, said) in states.items():
         Path("state.json").unlink(missing_ok=True)  # it remembers the last screen
         async with app(question=question).run_test(size=DOCS) as pilot:
             await opened(pilot)
             await pilot.press("7")
-            await until(pilot, lambda words=words: words in screen_text(pilot))
+            await until(pilot, lambda said=said: said in screen_text(pilot))
             await snapshot(pilot, name)
 
 

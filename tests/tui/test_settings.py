@@ -62,6 +62,22 @@ async def test_edits_become_overrides(make_app: MakeApp) -> None:
         assert typed == "'collection.path=/my loras' encoder.start=random"
 
 
+async def test_the_chosen_setting_stays_in_sight(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 50)) as pilot:
+        listed = await open_form(app, pilot)
+        choose(listed, "training.margin")
+
+        def seen() -> str:
+            lines = (listed.render_line(y) for y in range(listed.size.height))
+            return "\n".join(line.text for line in lines)
+
+        for height in (50, 18, 36, 20):
+            await pilot.resize_terminal(100, height)
+            await until(pilot, lambda h=height: listed.size.height < h)
+            await until(pilot, lambda: "  margin  " in seen())
+
+
 async def test_the_form_saves_and_starts(
     make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

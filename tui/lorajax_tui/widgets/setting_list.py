@@ -29,6 +29,10 @@ class SettingList(OptionList):
         Binding("k", "cursor_up", "Up", show=False),
     ]
 
+    def on_resize(self) -> None:
+        """Keeps the chosen setting in sight."""
+        self.call_after_refresh(self.scroll_to_highlight)
+
     def begin(
         self,
         settings: Sequence[Setting],
