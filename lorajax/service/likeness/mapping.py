@@ -131,14 +131,19 @@ def principal_plane(
       The positions, and the share of the variance that either axis shows; both 0
       where the vectors do not differ.
     """
+    from scipy.linalg import eigh
+
     fitted = matrix[:: -(-len(matrix) // MAX_FITTED)].astype(np.float64)
     mean = fitted.mean(axis=0)
     fitted -= mean
     dual = len(fitted) < fitted.shape[1]
     moments = fitted @ fitted.T if dual else fitted.T @ fitted
-    variances, found = np.linalg.eigh(moments)
-    total, largest = float(np.sum(variances)), np.maximum(variances[:-3:-1], 0)
-    axes = found[:, :-3:-1].T  # [2, n or e]
+    size = len(moments)
+    # Only the largest are computed: all of them take seconds where vectors are wide.
+    wanted = (max(0, size - 2), size - 1)
+    variances, found = eigh(moments, subset_by_index=wanted)
+    total, largest = float(np.trace(moments)), np.maximum(variances[::-1], 0)
+    axes = found[:, ::-1].T  # [2, n or e]
     if dual:
         lengths = np.sqrt(np.maximum(largest, np.finfo(float).tiny))
         axes = (axes @ fitted) / lengths[:, None]
