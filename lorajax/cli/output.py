@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,7 +19,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
 from lorajax.errors import LorajaxError
@@ -33,7 +32,8 @@ from lorajax.service.progress import Progress as Event
 
 PLAIN_LINE_SECONDS = 5.0
 PIPED_WIDTH = 200
-MIN_PATH = 12
+MIN_WIDTH = 12
+_GAP = "  "
 _LINE_BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 # Control characters (with the escapes that terminals obey), direction marks, halves
 # of characters: names and messages may come from strangers' files.
@@ -77,38 +77,63 @@ def _strict(value: Any) -> Any:
 def print_table(
     columns: list[str], rows: list[list[str]], numbers: set[str], path: str = ""
 ) -> None:
-    """A table of plain text, a row a line.
+    """A table of plain text, a row a line; where it is too wide, the widest give way.
 
     Args:
-      numbers: columns that are aligned to the right.
-      path: the column that gives way on a narrow screen, from its left.
+      numbers: columns that are aligned to the right, and never cut.
+      path: the column that gives way before all others, from its left.
     """
     rows = [[one_line(cell) for cell in row] for row in rows]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    widths = [
-        max(cell_len(text) for text in (column, *(row[i] for row in rows)))
-        for i, column in enumerate(columns)
-    ]
-    room = stdout.width - sum(width + 2 for width in widths)
-    for column, width in zip(columns, widths, strict=True):
-        least = MIN_PATH if column == path else width
-        justify = "right" if column in numbers else "left"
-        table.add_column(column, justify=justify, no_wrap=True, min_width=least)
-    for row in rows:
-        cells = [
-            _from_the_left(cell, max(width + room, MIN_PATH)) if name == path else cell
-            for name, cell, width in zip(columns, row, widths, strict=True)
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+    for place in _giving_way(columns, widths, numbers, path):
+        widths[place] -= 1
+
+    def line(cells: list[str]) -> str:
+        fitted = (
+            _fitted(cell, width, name in numbers, name == path)
+            for name, cell, width in zip(columns, cells, widths, strict=True)
+        )
+        return _GAP.join(fitted).rstrip()
+
+    stdout.print(Text(line(columns), "bold"), soft_wrap=True)
+    # By rich, a hundred thousand of them would take minutes.
+    stdout.file.writelines(f"{line(row)}\n" for row in rows)
+
+
+def _giving_way(
+    columns: list[str], widths: list[int], numbers: set[str], path: str
+) -> Iterator[int]:
+    """Columns that lose a cell each, until all fit; not those that are short already.
+
+    Where all are, lines run over: nothing is left out.
+    """
+    over = sum(widths) + len(_GAP) * (len(widths) - 1) - stdout.width
+    while over > 0:
+        long = [
+            (name == path, width, -place)
+            for place, (name, width) in enumerate(zip(columns, widths, strict=True))
+            if width > MIN_WIDTH and name not in numbers
         ]
-        table.add_row(*map(Text, cells))
-    stdout.print(table)
+        if not long:
+            return
+        yield -max(long)[2]
+        over -= 1
 
 
-def _from_the_left(text: str, width: int) -> str:
-    """The end of a path tells more than its beginning."""
-    cut = text
-    while cell_len(cut) > width:
-        cut = "…" + cut[2:] if cut.startswith("…") else "…" + cut[1:]
-    return cut
+def _fitted(text: str, width: int, is_number: bool, is_path: bool) -> str:
+    """A cell of a width; of a path the end is seen, of all else the beginning."""
+    if is_path:
+        text = _cut(text[::-1], width)[::-1]
+    elif not is_number:
+        text = _cut(text, width)
+    space = " " * (width - cell_len(text))
+    return space + text if is_number else text + space
+
+
+def _cut(text: str, width: int) -> str:
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, width - 1).rstrip() + "…"
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lorajax.config import JobSettings, dump_yaml
+from lorajax.config import JobSettings, dump_yaml, load_job
 from lorajax.errors import CheckpointError
 from lorajax.training.run_dir import RunDir, is_same_process, read_status
 
@@ -66,8 +66,9 @@ def _check_resumable(path: Path, settings: JobSettings, resume: bool) -> None:
             f"{path}: there is a run of this name already ({state})",
             "continue it with run.resume=true, or choose another run.name",
         )
-    before = (path / "config.yaml").read_text(encoding="utf-8")
-    if before != dump_yaml(settings):
+    # Its name and place are those of its folder, which may have been moved.
+    before = load_job(path / "config.yaml").model_copy(update={"run": settings.run})
+    if before != settings:
         raise CheckpointError(
             f"{path}: its configuration differs from the one it is to be resumed with",
             f"resume with: python -m lorajax.train {path / 'config.yaml'} "

@@ -22,6 +22,7 @@ from lorajax.export.model import load_model
 from lorajax.formats.scan import scan
 from lorajax.service.learning.evaluating import evaluate
 from lorajax.service.learning.exporting import export
+from lorajax.service.learning.runs import read_run, resume_run
 from lorajax.service.learning.training import TrainingReport, train
 from lorajax.service.progress import Progress
 from lorajax.training.fit import Stopped
@@ -144,6 +145,30 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         assert killed.keys() == whole.keys()
         for tensor in whole:
             np.testing.assert_array_equal(killed[tensor], whole[tensor])
+
+
+def test_a_run_that_was_moved_is_continued_in_its_new_place(
+    tiny_job: JobSettings, tmp_path: Path
+) -> None:
+    """As the application does it, with a run that a command began."""
+    changes = overrides(tiny_job, Path("checkpoints"))
+    command = [sys.executable, "-m", "lorajax.train", str(TINY), *changes]
+    begun = tmp_path / "checkpoints" / "tiny"
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not (begun / "metrics.jsonl").exists():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+    (begun / "stop").touch()
+    process.wait()
+    assert read_run(begun).state == "stopped"
+    run = (tmp_path / "checkpoints").rename(tmp_path / "moved") / "tiny"
+    resume_run(run)
+    until = time.monotonic() + 120
+    while (found := read_run(run)).is_active or found.state == "starting":
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert found.state == "finished", found.status
 
 
 def test_a_finished_run_is_not_run_again(
