@@ -27,6 +27,10 @@ ModelOption = Annotated[
         help="Bundle to embed with; none: the base space; default: as before.",
     ),
 ]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option("--model", help="Bundle to embed with; default: the base space."),
+]
 MAX_REFUSALS = 20
 GROUPED_FROM = 3
 MAX_WORDS = 12
@@ -125,7 +129,7 @@ def _watch(
 def embed(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...")],
     out: Annotated[Path, typer.Option("--out", help="X.npz, X.parquet or X.csv.")],
-    model: ModelOption = None,
+    model: BundleOption = None,
     as_json: Json = False,
 ) -> None:
     """Write the vectors of LoRA files, for anything else."""

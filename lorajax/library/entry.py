@@ -131,7 +131,16 @@ class Place:
 
 def placed(path: Path) -> Path:
     """An absolute path without `..`; links are kept as they are."""
-    return Path(os.path.abspath(path.expanduser()))
+    return Path(os.path.abspath(os.path.expanduser(path)))
+
+
+def file_named(name: str | Path) -> Path | None:
+    """The file of a path as a person gave it; None where there is none.
+
+    No word is too odd to be asked: too long for a name, or `~` and nobody's name.
+    """
+    path = os.path.expanduser(name)
+    return Path(path) if os.path.isfile(path) else None
 
 
 def stamp(path: Path) -> FileStamp:

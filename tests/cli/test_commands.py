@@ -139,6 +139,36 @@ def test_embed_writes_other_formats(tmp_path: Path, suffix: str) -> None:
     assert told["count"] == 3 and out.stat().st_size > 1000
 
 
+def refused(*words: object) -> str:
+    """What a command says that fails; never a traceback."""
+    result = runner.invoke(app, [str(word) for word in words])
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    return result.stderr
+
+
+@pytest.mark.parametrize("name", ["~nobody", "x" * 300, "\udcff"])
+def test_whatever_is_named_is_found_or_refused(tmp_path: Path, name: str) -> None:
+    library = tmp_path / "library.sqlite"
+    run("index", REAL, "--library", library)
+    said = refused("search", name, "--library", library)
+    assert said.startswith("error: ") and "hint:" in said
+    refused("explain", name, "lora_disney", "--library", library)
+    refused("search", "lora_disney", "--library", tmp_path / name)
+
+
+def test_a_bundle_and_a_space_are_named_as_elsewhere(tmp_path: Path) -> None:
+    library = tmp_path / "library.sqlite"
+    run("index", REAL, "--library", library)
+    told = document("embed", REAL, "--out", tmp_path / "a.npz", "--model", "none")
+    assert told["count"] == 3
+    both = ("explain", "lora_disney", "animal_artist", "--library", library)
+    named = document(*both, "--space", "sd1")
+    assert named == document(*both) and ":" in named["space"]
+    assert "expected a space or a base model" in refused(*both, "--space", "foo")
+    said = refused(*both, "--space", "sd1", "--model", tmp_path)
+    assert "give either --model or --space" in said
+
+
 def test_evaluate_prints_the_table(tiny_run: TrainingReport) -> None:
     text = run("evaluate", tiny_run.path)
     assert "encoder trained" in text and "map@10" in text

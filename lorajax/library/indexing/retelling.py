@@ -7,6 +7,7 @@ from dataclasses import asdict
 from lorajax.library.indexing.description import ReadWords, Words
 from lorajax.library.indexing.listing import Candidate
 from lorajax.library.indexing.run import Run, attempt
+from lorajax.library.labels import forget_derived
 from lorajax.library.store import Library
 
 
@@ -35,3 +36,4 @@ def _write(library: Library, file: Candidate, key: str, words: Words) -> None:
         )
         library.execute("UPDATE loras SET tags = ? WHERE key = ?", tags, key)
         library.write_text(key)
+        forget_derived(library, key)

@@ -5,9 +5,9 @@ and `folder`. Nothing is opened: the service's `sidecar_exchange` reads sidecars
 """
 
 import json
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Container, Iterable, Iterator
 
 from lorajax.library.labels.label import (
     FOLDER,
@@ -24,8 +24,15 @@ from lorajax.library.store.file_store import read_told
 
 DERIVED = (TAG, "category", "base_variant")
 MIN_IN_FOLDER, MIN_FOLDERS = 3, 2
-_TAGS = "SELECT key, tags FROM loras"
-_UNLABELLED = "SELECT key FROM labels WHERE source IN (?, ?)"
+_UNLABELLED = """
+SELECT key, tags FROM loras WHERE NOT EXISTS (
+  SELECT 1 FROM labels WHERE labels.key = loras.key AND source IN (?, ?)
+)
+"""
+_FORGET = f"""
+DELETE FROM labels WHERE key = ? AND source IN (?, ?)
+AND field IN ({", ".join("?" * len((*DERIVED, FOLDER)))})
+"""
 
 
 def derive_labels(library: Library, again: bool = False) -> int:
@@ -38,26 +45,30 @@ def derive_labels(library: Library, again: bool = False) -> int:
     Returns:
       How many labels were written.
     """
-    told: dict[str, list[str]] = {}
-    for key, text in library.query("SELECT key, told FROM paths"):
-        told.setdefault(key, []).append(read_told(text).base_model)
-    tags = {key: json.loads(text) for key, text in library.query(_TAGS)}
-    labels = [
-        *(
-            one
-            for key in tags
-            for one in said_labels(key, tags[key], told.get(key, ()))
-        ),
-        *_folder_labels(library),
-    ]
     with library.transaction():
         if again:
             for source in (SIDECAR, FOLDER):
                 drop_labels(library, source, (*DERIVED, FOLDER))
-        known = {key for (key,) in library.query(_UNLABELLED, SIDECAR, FOLDER)}
-        fresh = [label for label in labels if label.key not in known]
-        write_labels(library, fresh)
-    return len(fresh)
+        rows = library.query(_UNLABELLED, SIDECAR, FOLDER)
+        tags = {key: json.loads(text) for key, text in rows}
+        if not tags:
+            return 0
+        told: dict[str, list[str]] = {}
+        for key, text in library.query("SELECT key, told FROM paths"):
+            if key in tags:
+                told.setdefault(key, []).append(read_told(text).base_model)
+        said = (said_labels(key, tags[key], told.get(key, ())) for key in tags)
+        labels = [
+            *(label for own in said for label in own),
+            *_folder_labels(library, tags),
+        ]
+        write_labels(library, labels)
+    return len(labels)
+
+
+def forget_derived(library: Library, key: str) -> None:
+    """Forgets what was derived of one LoRA, of whose files something has changed."""
+    library.execute(_FORGET, key, SIDECAR, FOLDER, *DERIVED, FOLDER)
 
 
 def said_labels(key: str, tags: Iterable[str], declared: Iterable[str]) -> list[Label]:
@@ -71,21 +82,21 @@ def said_labels(key: str, tags: Iterable[str], declared: Iterable[str]) -> list[
     return found
 
 
-def _folder_labels(library: Library) -> Iterator[Label]:
-    """The folders that people sorted their LoRAs into, where there are several.
+def _folder_labels(library: Library, keys: Container[str]) -> Iterator[Label]:
+    """The folders that people sorted these LoRAs into, where there are several.
 
     A folder's name is also a category or a base variant where it is a word for one.
     """
     # Of several paths the last row stays: a present one, the first by name.
     rows = library.query("SELECT key, path FROM paths ORDER BY missing DESC, path DESC")
-    homes = {key: _home(Path(path)) for key, path in rows}
+    homes = {key: _home(path) for key, path in rows}
     counts = Counter(homes.values())
     large = {folder for folder, count in counts.items() if count >= MIN_IN_FOLDER}
     if len(large) < MIN_FOLDERS:
         return
+    names = {folder: os.path.basename(folder)[:LONGEST_VALUE] for folder in large}
     for key, folder in homes.items():
-        if folder in large and folder.name:
-            name = folder.name[:LONGEST_VALUE]
+        if key in keys and (name := names.get(folder)):
             yield Label(key, FOLDER, name, FOLDER)
             if category := category_of([name]):
                 yield Label(key, "category", category, FOLDER)
@@ -93,7 +104,7 @@ def _folder_labels(library: Library) -> Iterator[Label]:
                 yield Label(key, "base_variant", variant, FOLDER)
 
 
-def _home(path: Path) -> Path:
+def _home(path: str) -> str:
     """The folder that a person put a LoRA into; of a PEFT folder, the one above it."""
-    inside = path.stem.startswith("adapter_model")
-    return path.parent.parent if inside else path.parent
+    folder, name = os.path.split(path)
+    return os.path.dirname(folder) if name.startswith("adapter_model") else folder

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lorajax.errors import LibraryError
 from lorajax.library.store.location import default_path, library_file
 from lorajax.library.store.schema import connect, unusable
 
@@ -50,10 +51,15 @@ class Database:
         """All rows of a statement.
 
         Raises:
-          LibraryError: where SQLite or the disk says no.
+          LibraryError: where SQLite or the disk says no, or a value is no UTF-8.
         """
         try:
             return self._connection.execute(statement, values).fetchall()
+        except UnicodeEncodeError as error:
+            raise LibraryError(
+                f"expected words in UTF-8, found {error.object!a}",
+                "give a content key, or another name",
+            ) from error
         except sqlite3.Error as error:
             raise unusable(self.path, error) from error
 

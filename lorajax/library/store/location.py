@@ -18,7 +18,7 @@ def default_path() -> Path:
 
 def library_file(path: Path) -> Path:
     """The library file meant by a path that may name a folder or the file itself."""
-    path = path.expanduser()
-    if path.is_dir() or (not path.exists() and path.suffix == ""):
+    path = Path(os.path.expanduser(path))
+    if os.path.isdir(path) or (not os.path.exists(path) and path.suffix == ""):
         return path / FILE_NAME
     return path

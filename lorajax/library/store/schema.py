@@ -6,6 +6,7 @@ and in which version (`user_version`): older ones are brought up to date in one
 transaction, anything else is refused untouched.
 """
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -46,7 +47,7 @@ _TROUBLES = (
 
 def connect(path: Path, create: bool) -> sqlite3.Connection:
     """Opens the library file, making it where asked, or says why it cannot."""
-    if not create and not path.exists():
+    if not create and not os.path.exists(path):
         raise LibraryError(
             f"{path}: there is no library here yet",
             "make one with `lorajax index FOLDER`",

@@ -39,9 +39,13 @@ class LoraEmbedder:
         return base_space_vector(adapter)
 
 
+# What a person gives as `--model` to go back to the base space.
+NO_BUNDLE = Path("none")
+
+
 def open_embedder(model: Path | None) -> LoraEmbedder:
-    """An embedder for a bundle, or for the base space where `model` is None."""
-    if model is None:
+    """An embedder for a bundle; for the base space without one, or for `NO_BUNDLE`."""
+    if model is None or model == NO_BUNDLE:
         return LoraEmbedder(None)
     prepare_jax()
     from lorajax.export.bundle import load_bundle
@@ -137,7 +141,7 @@ def _notes(spaces: Sequence[str], model: Path | None) -> tuple[str, ...]:
     if len(counts) > 1:
         apart.append("vectors of different spaces cannot be compared")
     unknown = [space for space in counts if BASE_SPACE in space]
-    if model is not None and unknown:
+    if model not in (None, NO_BUNDLE) and unknown:
         apart.append("the base space holds what the bundle does not know")
     return tuple([*notes, *apart] if apart else ())
 

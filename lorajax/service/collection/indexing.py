@@ -67,8 +67,8 @@ def index_folders(
             words=None if describe else read_words,
             unlisted=found.unlisted,
         )
+        derive_labels(library)  # also what an interrupted run has left
         if report.has_news:
-            derive_labels(library, again=report.retold > 0)
             for space in library.spaces():
                 library.matrix(space)  # written now: the first search need not
         _keep_bundle(library, bundle)

@@ -22,13 +22,13 @@ from lorajax.library import (
     space_of,
     vector_of,
 )
-from lorajax.library.entry import placed
+from lorajax.library.entry import file_named, placed
 from lorajax.library.searching.space import forget_spaces, open_space
 from lorajax.library.store.location import library_file
+from lorajax.service.collection.embedding import NO_BUNDLE
 from lorajax.service.progress import OnProgress, Progress
 
 BUNDLE = "bundle"
-NO_BUNDLE = Path("none")
 _PRESENT_BASES = """
 SELECT base_model, COUNT(*) FROM loras WHERE EXISTS (
   SELECT 1 FROM paths WHERE paths.key = loras.key AND NOT paths.missing
@@ -146,8 +146,8 @@ def build_indexes(
 
 def _known(library: Library, query: str | Path) -> Entry | None:
     """The entry that is meant, or None for a file that the library does not know."""
-    file = Path(query).expanduser()
-    if file.is_file() and library.key_at(placed(file)) is None:
+    file = file_named(query)
+    if file and library.key_at(placed(file)) is None:
         return None
     return find(library, str(query))
 
@@ -158,7 +158,7 @@ def space_asked(known: Entry, model: Path | None) -> str | None:
         return None
     from lorajax.service.collection.embedding import open_embedder
 
-    embedder = open_embedder(None if model == NO_BUNDLE else model)
+    embedder = open_embedder(model)
     return embedder.space(known.facts.base_model)
 
 

@@ -1,6 +1,7 @@
 """A job made ready: its collection, its supervision, and what its splits share."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -164,7 +165,7 @@ def open_job(
         keep_freed_memory()
         build_zoo(settings.zoo, folder, counted("training demo LoRAs"))
     else:
-        folder = Path(wanted.path).expanduser()
+        folder = Path(os.path.expanduser(wanted.path))
     features = settings.features
     collection: Collection = opened.once(
         ("collection", folder, wanted.base_model, features.projection),
@@ -217,7 +218,7 @@ def _image_encoder(settings: CollectionSettings) -> ImageEncoder | None:
     """What describes pictures; None for our own measures."""
     if settings.image_encoder is None:
         return None
-    path = Path(settings.image_encoder).expanduser()
+    path = Path(os.path.expanduser(settings.image_encoder))
     mean, std = settings.image_mean, settings.image_std
     return open_image_encoder(path, mean, std, compute_threads())
 

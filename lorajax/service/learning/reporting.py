@@ -4,6 +4,7 @@ A report reads and changes nothing but its own page. What a run does not have, a
 pictures or a table, leaves its section out with a line that says why.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,7 +236,7 @@ def _folder(settings: "JobSettings") -> Path:
     from lorajax.zoo.collection.build import demo_path
 
     path = settings.collection.path
-    return Path(path).expanduser() if path else demo_path(settings.zoo)
+    return Path(os.path.expanduser(path)) if path else demo_path(settings.zoo)
 
 
 def _write(out: Path, content: bytes) -> None:

@@ -67,8 +67,10 @@ def _check_resumable(path: Path, settings: JobSettings, resume: bool) -> None:
             "continue it with run.resume=true, or choose another run.name",
         )
     # Its name and place are those of its folder, which may have been moved.
-    before = load_job(path / "config.yaml").model_copy(update={"run": settings.run})
-    if before != settings:
+    before = load_job(path / "config.yaml")
+    place = {"name": settings.run.name, "root": settings.run.root}
+    own = before.run.model_copy(update=place)
+    if before.model_copy(update={"run": own}) != settings:
         raise CheckpointError(
             f"{path}: its configuration differs from the one it is to be resumed with",
             f"resume with: python -m lorajax.train {path / 'config.yaml'} "

@@ -56,7 +56,13 @@ def study(
             f"expected configurations of different names, found {', '.join(names)}",
             "name each file after its method",
         )
-    (out / RESULTS).mkdir(parents=True, exist_ok=True)
+    try:
+        (out / RESULTS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"{out}: cannot be written: {error.strerror or error}",
+            "choose another place with --out",
+        ) from error
     opened, seconds, controlled = Opened(), {}, False
     document: dict[str, Any] = {"runs": names, "seeds": seeds, "seconds": seconds}
     for number, (name, config) in enumerate(zip(names, configs, strict=True)):
@@ -73,6 +79,11 @@ def study(
             opened,
             over,
         )
+        if not report.results["rows"]:
+            raise CheckpointError(
+                f"{name}: {report.results['evaluation_note']}",
+                "a study compares what was measured: give the LoRAs labels or pictures",
+            )
         seconds[name] = report.results["seconds"]
         write_json(out / STUDY, document)
         values = summary(run_splits(out / name, seeds))

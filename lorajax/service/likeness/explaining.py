@@ -20,8 +20,9 @@ from lorajax.projection.agreement import (
 )
 from lorajax.projection.base_space import base_space_vector
 from lorajax.reporting.module_groups import group_modules
-from lorajax.service.collection.library import bundle_of
+from lorajax.service.collection.library import NO_BUNDLE, bundle_of
 from lorajax.service.compute import prepare_jax
+from lorajax.service.likeness.mapping import chosen_space
 from lorajax.service.likeness.reading import read_named
 
 if TYPE_CHECKING:
@@ -100,18 +101,26 @@ def explain(
       path: the library file; None is the user's own.
       first, second: a content key, a name, a part of a name, or a path.
       model: the bundle to compare with; None is the library's own.
-      space: where they are compared; None is where the library compares the first.
+      space: where they are compared, by its name or a base model; None is where the
+        library compares the first.
 
     Raises:
       LorajaxError: for LoRAs of different spaces, files that are gone or have changed
         since they were indexed, and a bundle that makes other vectors.
     """
+    if space is not None:
+        space = chosen_space(path, space).name
     with Library.open(path, create=False) as library:
         one, other = (read_named(library, str(name)) for name in (first, second))
         known = library.entry(one.content_key)
         if space is None and model is None and known is not None:
             space = space_of(library, known)
         in_base_space = space and parse_space(space).encoder == NO_ENCODER
+        if in_base_space and model not in (None, NO_BUNDLE):
+            raise LibraryError(
+                f"expected no bundle for {space}, found {model}",
+                "give either --model or --space",
+            )
         bundle = None if in_base_space else bundle_of(library, model)
     return explain_adapters(one, other, bundle, space)
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library, find, space_of
-from lorajax.library.entry import placed
+from lorajax.library.entry import file_named, placed
 from lorajax.service.collection.library import bundle_of, space_asked
 
 
@@ -38,8 +38,8 @@ def given(library: Library, name: str | Path, model: Path | None) -> Given:
       LorajaxError: where nothing or several LoRAs fit, and for one without a vector.
     """
     entry = library.entry(str(name))
-    file = Path(name).expanduser()
-    if entry is None and file.is_file() and library.key_at(placed(file)) is None:
+    file = file_named(name)
+    if entry is None and file and library.key_at(placed(file)) is None:
         return _embedded(library, file, model)
     entry = entry or find(library, str(name))
     space = space_of(library, entry, space_asked(entry, model))

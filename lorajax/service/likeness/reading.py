@@ -5,6 +5,7 @@ from pathlib import Path
 from lorajax.adapters.adapter import Adapter, check_vector, read_adapter
 from lorajax.errors import LibraryError
 from lorajax.library import Entry, Library, find
+from lorajax.library.entry import file_named
 
 
 def read_named(library: Library, name: str) -> Adapter:
@@ -17,9 +18,9 @@ def read_named(library: Library, name: str) -> Adapter:
         has changed since it was indexed.
       LorajaxError: where it cannot be read, and for one of tier `operator`.
     """
-    file = Path(name).expanduser()
+    file = file_named(name)
     entry = library.entry(name)
-    if entry is None and file.is_file():
+    if entry is None and file:
         return _read(file)
     return read_entry(entry or find(library, name))
 

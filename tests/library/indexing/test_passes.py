@@ -17,6 +17,7 @@ from lorajax.library import (
     index,
 )
 from lorajax.library.indexing.absence import _unplugged
+from lorajax.library.labels import derive_labels
 from tests.library.fakes import FakeEmbedder, Reader, write_lora
 
 
@@ -198,6 +199,48 @@ def test_a_changed_sidecar_is_told_without_the_weights(desk: Desk) -> None:
     path.with_suffix(".json").unlink()
     assert desk.run().retold == 1
     assert desk.library.entries()[0].told.title == ""
+
+
+@pytest.mark.parametrize("also", ["nothing else", "the weights", "all read again"])
+def test_what_was_told_anew_is_labelled_anew(desk: Desk, also: str) -> None:
+    """Also where a run ends before labels are derived, and the next finds no news."""
+    path = write_lora(desk.folder / "a.safetensors", "one", tags=["old"])
+    write_lora(desk.folder / "b.safetensors", "two", tags=["kept"])
+
+    def tags() -> set[tuple[str, str]]:
+        derive_labels(desk.library)
+        rows = desk.library.query(
+            "SELECT field, value FROM labels WHERE source = ?", "sidecar"
+        )
+        return {(field, value) for field, value in rows if field == "tag"}
+
+    desk.run()
+    assert tags() == {("tag", "old"), ("tag", "kept")}
+    path.with_suffix(".json").write_text("new")
+    if also != "nothing else":
+        write_lora(path, "one", tags=["new"])
+    desk.run(again=also == "all read again")
+    desk.run()
+    assert tags() == {("tag", "new"), ("tag", "kept")}
+
+
+def test_a_file_that_was_moved_is_labelled_anew(desk: Desk) -> None:
+    homes = [desk.folder / home for home in ("ink", "oil")]
+    files = [
+        write_lora(home / f"{home.name}{i}.safetensors", f"{home.name}{i}")
+        for home in homes
+        for i in range(4)
+    ]
+    desk.run()
+    derive_labels(desk.library)
+    files[0].rename(homes[1] / files[0].name)
+    desk.run()
+    derive_labels(desk.library)
+    rows = desk.library.query(
+        "SELECT path, value FROM labels JOIN paths USING (key) WHERE field = 'folder'"
+    )
+    assert len(rows) == 8
+    assert all(Path(path).parent.name == value for path, value in rows)
 
 
 def test_a_copy_of_a_lora_that_was_told_anew_is_a_copy(desk: Desk) -> None:

@@ -1,6 +1,7 @@
 """Studies: configurations on the same splits, and the tables that come of them."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,24 @@ def test_what_is_done_is_not_done_again(
     assert evaluate(world["out"]) == before
     with pytest.raises(CheckpointError, match="its configuration differs"):
         study(world["configs"], 2, world["out"], [*world["changes"], "run.seed=1"])
+
+
+def test_what_nothing_can_be_measured_of_is_said(
+    tiny_job: JobSettings, tmp_path: Path
+) -> None:
+    """LoRAs without labels, tags or pictures."""
+    for path in scan([tiny_job.collection.path or ""]).files:
+        shutil.copyfile(path, tmp_path / path.name)
+    changes = [f"collection.path={tmp_path}"]
+    with pytest.raises(CheckpointError, match="not trained") as refused:
+        study([TINY], 2, tmp_path / "out", changes)
+    assert "labels or pictures" in refused.value.hint
+
+
+def test_a_study_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        study([TINY], 2, tmp_path / "file" / "out", [])
 
 
 def test_names_must_differ(tmp_path: Path) -> None:

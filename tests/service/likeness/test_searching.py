@@ -193,7 +193,7 @@ def test_a_trained_similarity_is_the_sum_of_its_modules(
     # Base models that the bundle does not know are compared in their base space.
     other = explain(library, "animal_artist", "lora_disney_inpainting")
     assert "base-space" in other.space
-    with pytest.raises(LibraryError, match="expected vectors of space sd15:a:b"):
+    with pytest.raises(LibraryError, match="expected a space or a base model"):
         explain(library, files[0], files[1], space="sd15:a:b")
 
 
