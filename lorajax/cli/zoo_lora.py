@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lorajax.cli.collection import Json
 from lorajax.cli.output import (
     failing_politely,
     note,
@@ -26,7 +27,6 @@ from lorajax.service.zoo.lora import (
 )
 from lorajax.service.zoo.sample import SampleOptions
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 DEFAULTS, SAMPLE = LoraOptions(), SampleOptions()
 MAX_REFUSALS = 20
 
