@@ -80,6 +80,8 @@ def classify(
 
     if keep == bool(files):
         raise typer.BadParameter("give files, or --keep for the library's own LoRAs")
+    if keep and model is not None:
+        raise typer.BadParameter("--keep takes the library's own vectors: no --model")
     with failing_politely():
         if keep:
             asked = fields or ["category"]

@@ -86,7 +86,9 @@ def index(
 
     refit = refit or again
     if watch:
-        _watch(folders, library, model, refit, as_json)
+        if strict or as_json:
+            raise typer.BadParameter("--watch does not end: no --strict, no --json")
+        _watch(folders, library, model, refit)
         return
     with failing_politely(), showing_progress() as on_progress:
         report = indexing.index_folders(folders, library, model, refit, on_progress)
@@ -106,19 +108,16 @@ def _watch(
     library: Path | None,
     model: Path | None,
     refit: bool,
-    as_json: bool,
 ) -> None:
     """Prints a report of every run that found something."""
     from lorajax.service.collection import documents, watching
 
-    if as_json:
-        raise typer.BadParameter("one document is printed: give --watch or --json")
     with failing_politely():
         try:
             tell = plain_lines()
             runs = watching.watch_folders(folders, library, model, refit, tell)
             for number, report in enumerate(runs):
-                if number == 0 or report.has_news:
+                if number == 0 or report.has_news or report.refused:
                     _print_report(documents.report_document(report, library))
                 if number == 0:
                     note("watching; Ctrl-C ends it")

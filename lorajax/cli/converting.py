@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lorajax.cli.collection import Json
 from lorajax.cli.output import failing_politely, note, print_json, say
 from lorajax.service.collection.converting import Target
 
@@ -25,9 +26,7 @@ def convert(
         bool,
         typer.Option("--drop-side", help="Leave out tensors that are no LoRA's."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Write the same update in another trainer's naming, to a new file."""
     from lorajax.service.collection import converting

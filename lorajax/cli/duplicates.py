@@ -47,10 +47,8 @@ def duplicates(
         ladder = service.find_duplicates(library, kinds, on_progress)
         rows = 0 if plan is None else service.write_plan(ladder, plan, force)
     document = ladder_document(ladder, library)
-    if plan is not None:
-        document["plan"] = str(plan)
     if as_json:
-        print_json(document)
+        print_json({**document, "plan": None if plan is None else str(plan)})
     else:
         _print(document)
     if plan is not None:

@@ -33,7 +33,8 @@ def list_(
     if as_json:
         print_json(document)
         return
-    rows = [[str(row[name]) for name in _COLUMNS] for row in document["loras"]]
+    shown = ({**row, "tags": ", ".join(row["tags"])} for row in document["loras"])
+    rows = [[str(row[name]) for name in _COLUMNS] for row in shown]
     print_table([*_COLUMNS], rows, {"rank_max"})
     note(f"{len(rows)} LoRAs")
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lorajax.cli.collection import Json
 from lorajax.cli.output import failing_politely, print_json, say, showing_progress
 
 
@@ -20,9 +21,7 @@ def report(
         str | None,
         typer.Option(help="Whose map and examples to show, of a study.  [the best]"),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Draw a run or a study as one HTML page with plots and pictures."""
     from lorajax.service.learning import reporting

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lorajax.cli.collection import Json
 from lorajax.cli.output import failing_politely, note, print_json, print_table, say
 
 app = typer.Typer(
@@ -12,7 +13,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Root = Annotated[Path, typer.Option("--root", help="The folder of all runs.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 Config = Annotated[Path, typer.Argument(help="A YAML file, as in configs/.")]
@@ -124,8 +124,12 @@ def stop(run: RunFolder, as_json: Json = False) -> None:
     from lorajax.service.learning import run_documents, runs
 
     with failing_politely():
-        runs.stop_run(run_documents.known_run(run).path)
-    _say_path(run, as_json)
+        found = run_documents.known_run(run)
+        runs.stop_run(found.path)
+    if found.is_active or as_json:
+        _say_path(run, as_json)
+    else:
+        say(f"{run}: nothing to stop, the run has {found.state}")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lorajax.cli.collection import Json
 from lorajax.cli.output import (
     failing_politely,
     note,
@@ -18,7 +19,6 @@ from lorajax.service.learning.exporting import Graphs
 # The others are in the JSON document.
 SHOWN = ("triplet_loss", "triplet_accuracy", "map@10", "mrr", "ndcg@10")
 SIGNIFICANT = 0.05
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def train(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lorajax.cli import zoo_lora, zoo_report
+from lorajax.cli.collection import Json
 from lorajax.cli.output import failing_politely, print_json, say, showing_progress
 
 app = typer.Typer(
@@ -27,7 +28,7 @@ def build(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY.SUB=VALUE]...")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Json = False,
 ) -> None:
     """Train a collection; one that was stopped goes on where it was."""
     from lorajax.service.zoo import building as zoo

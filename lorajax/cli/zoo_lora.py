@@ -1,24 +1,20 @@
 """`lorajax zoo train` and `lorajax zoo sample`: one's own LoRA, and what LoRAs draw."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lorajax.cli.collection import Json
 from lorajax.cli.output import (
     failing_politely,
     note,
     print_json,
     say,
     showing_progress,
-    stderr,
 )
 from lorajax.cli.spreading import SpreadingCommand
-from lorajax.service.progress import OnProgress, Progress
 from lorajax.service.zoo.lora import (
     MAX_BATCH,
     MAX_RANK,
@@ -31,7 +27,6 @@ from lorajax.service.zoo.lora import (
 )
 from lorajax.service.zoo.sample import SampleOptions
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 DEFAULTS, SAMPLE = LoraOptions(), SampleOptions()
 MAX_REFUSALS = 20
 
@@ -109,7 +104,7 @@ def train(
         preview=preview,
         force=force,
     )
-    with failing_politely(), _showing_rate() as on_progress:
+    with failing_politely(), showing_progress() as on_progress:
         made = zoo_lora.train_lora(folder, out, options, on_progress)
     _print_notes(made.notes, made.refused)
     if as_json:
@@ -218,29 +213,3 @@ def _print_notes(notes: tuple[str, ...], refused: tuple[dict[str, str], ...]) ->
         note(f"refused {refusal['reason']}", "red")
     if len(refused) > MAX_REFUSALS:
         note(f"… and {len(refused) - MAX_REFUSALS} more refused")
-
-
-@contextmanager
-def _showing_rate() -> Iterator[OnProgress]:
-    """Plain lines get the rate and the time left, which a terminal's bar has."""
-    with showing_progress() as on_progress:
-        yield on_progress if stderr.is_terminal else _with_rate(on_progress)
-
-
-def _with_rate(on_progress: OnProgress) -> Callable[[Progress], None]:
-    began: tuple[int, float] | None = None
-
-    def tell(event: Progress) -> None:
-        nonlocal began
-        now = time.monotonic()
-        # The first step is compiled: its time says nothing about the others.
-        if began is None or event.done <= began[0] + 1:
-            began = (began[0] if began else event.done), now
-        done, seconds = event.done - began[0] - 1, now - began[1]
-        if done > 0 and seconds and event.total > 1:
-            left = (event.total - event.done) * seconds / done
-            words = f"{event.note}, {done / seconds:.1f}/s, {left:.0f} s left"
-            event = replace(event, note=words)
-        on_progress(event)
-
-    return tell

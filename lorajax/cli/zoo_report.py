@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lorajax.cli.collection import Json
 from lorajax.cli.output import (
     failing_politely,
     print_json,
@@ -25,7 +26,7 @@ def report(
         Path | None,
         typer.Option("--sheet", help="Where the picture sheet goes.  [DIR/sheet.png]"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure a collection's controls on unseen styles, and draw its picture sheet."""
     from lorajax.service.zoo import building as zoo

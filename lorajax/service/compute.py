@@ -48,7 +48,7 @@ def compute_threads() -> int:
 def _asked_threads() -> int:
     """`LORAJAX_THREADS`; 0 where it says nothing."""
     text = os.environ.get("LORAJAX_THREADS", "")
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isdecimal() else 0
 
 
 def prepare_jax() -> None:

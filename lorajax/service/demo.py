@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lorajax.config import JobSettings, load_job
+from lorajax.errors import ConfigError
 from lorajax.service.collection.indexing import index_folders
 from lorajax.service.collection.library import Matches, neighbours
 from lorajax.service.learning.exporting import export
@@ -45,10 +47,14 @@ def run_demo(config: Path, overrides: Sequence[str], on_progress: OnProgress) ->
     """Collection, training, evaluation, bundle, index and searches.
 
     Everything lands in `checkpoints/demo/`; what is there already is not made again.
+
+    Raises:
+      ConfigError: where another collection than the demo's own is asked for.
+      LorajaxError: as training, exporting and indexing.
     """
     named = [f"run.name={RUN_NAME}", *overrides, "run.resume=true"]
+    collection = _collection(load_job(config, named))
     report = train(config, named, on_progress)
-    collection = _collection(config, named)
     bundle = export(report.path, report.path / "bundle", force=True)
     library = report.path / "library.sqlite"
     index_folders([collection], library, bundle, on_progress=on_progress)
@@ -58,11 +64,16 @@ def run_demo(config: Path, overrides: Sequence[str], on_progress: OnProgress) ->
     return Demo(report, collection, bundle, library, truth, tuple(found))
 
 
-def _collection(config: Path, overrides: Sequence[str]) -> Path:
-    from lorajax.config import load_job
+def _collection(settings: JobSettings) -> Path:
     from lorajax.zoo.collection.build import demo_path
 
-    return demo_path(load_job(config, overrides).zoo)
+    if settings.collection.path is not None:
+        raise ConfigError(
+            "expected the demo's own collection, found collection.path="
+            f"{settings.collection.path}",
+            "for your own LoRAs: lorajax train CONFIG collection.path=FOLDER",
+        )
+    return demo_path(settings.zoo)
 
 
 def _truth(collection: Path) -> dict[str, Truth]:

@@ -1,8 +1,15 @@
 """What `lorajax index` says beside its counts."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from lorajax.cli import app
 from lorajax.cli.collection import _print_report
+from lorajax.library import IndexReport, Library
+from lorajax.library.entry import Refusal
+from lorajax.service.collection import watching
 
 
 @pytest.mark.parametrize(
@@ -31,3 +38,28 @@ def test_loras_that_a_switch_left_behind_are_told(
     said = capsys.readouterr().err
     assert words in said and "a disk is not plugged in" in said
     assert ("no vector" in said) == bool(left)
+
+
+@pytest.mark.parametrize("option", ["--strict", "--json"])
+def test_what_only_an_end_could_tell_is_not_watched(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "watch_folders", lambda *_: iter(()))
+    words = ["index", str(tmp_path), "--watch", option]
+    assert CliRunner().invoke(app, words).exit_code == 2
+
+
+def test_a_file_that_is_refused_while_watching_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "library.sqlite"
+    Library.open(library).close()
+    refusal = Refusal("/loras/bad.safetensors", "expected a header, found none", "")
+    reports = [IndexReport(), IndexReport(), IndexReport(refused=(refusal,))]
+    monkeypatch.setattr(watching, "watch_folders", lambda *_: iter(reports))
+    words = ["index", str(tmp_path), "--watch", "--library", str(library)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0
+    said = " ".join(result.stderr.split())
+    assert f"refused {refusal.path}: {refusal.reason}" in said
+    assert result.stdout.count("nothing new") == 2

@@ -69,6 +69,7 @@ def test_labels_clusters_and_guesses(library: Path) -> None:
     assert "at least 20 labelled LoRAs" in guessed["guesses"][0]["note"]
     run("classify", REAL / "nothing.safetensors", "--library", place, code=1)
     run("classify", "--library", place, code=2)
+    run("classify", "--keep", "--model", "bundle", "--library", place, code=2)
     run("label", "style=ink", "--library", place, code=2)
     run("label", name, "Bad-Field=x", "--library", place, code=1)
 

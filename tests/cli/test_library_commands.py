@@ -89,7 +89,7 @@ def test_loras_are_listed_shown_and_refusals_told(path: Path) -> None:
     assert len(found["loras"]) == 300 and found["loras"][0]["name"] == "name0"
     words = ("list", "--where", "name=name7", "--library", path)
     (one,) = json.loads(run(*words, "--json"))["loras"]
-    assert (one["key"], one["missing"]) == ("key7", False)
+    assert (one["key"], one["missing"], one["tags"]) == ("key7", False, [])
     assert "name7" in run(*words) and "name8" not in run(*words)
     run("list", "--where", "nam=x", "--library", path, code=1)
     shown = json.loads(run("show", "key7", "--library", path, "--json"))
@@ -100,6 +100,17 @@ def test_loras_are_listed_shown_and_refusals_told(path: Path) -> None:
     (refused,) = json.loads(run("refused", "--library", path, "--json"))["refused"]
     assert refused["reason"] == "truncated"
     assert "copy it again" in run("refused", "--library", path)
+
+
+def test_tags_are_a_list_whatever_is_in_them(tmp_path: Path) -> None:
+    path, tags = tmp_path / "library.sqlite", ["ink, wash", "red"]
+    with Library.open(path) as library:
+        place = Place(tmp_path / "a.safetensors", FileStamp(1, 2, 3))
+        library.upsert("a", Facts("a", "sd1", tags=tuple(tags)), place)
+    (one,) = json.loads(run("list", "--library", path, "--json"))["loras"]
+    assert one["tags"] == tags
+    assert json.loads(run("show", "a", "--library", path, "--json"))["tags"] == tags
+    assert "ink, wash, red" in run("list", "--library", path)
 
 
 def test_a_lora_is_shown_with_its_blocks(tmp_path: Path) -> None:

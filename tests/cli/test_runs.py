@@ -55,6 +55,9 @@ def test_a_run_is_started_watched_stopped_and_resumed(
     until_state(path, "running")
     run("stop", path)
     until_state(path, "stopped")
+    again = CliRunner().invoke(app, ["runs", "stop", path])
+    assert again.exit_code == 0 and "watch it" not in again.output
+    assert "nothing to stop, the run has stopped" in " ".join(again.stdout.split())
     run("show", tmp_path, code=1)
     run("resume", tmp_path, code=1)
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any, get_args
 
@@ -117,6 +118,20 @@ def test_a_signal_stops_it_and_the_same_command_goes_on(trained, folder, tmp_pat
     assert told["went_on_from"] == 2
     assert out.read_bytes() == trained[1].read_bytes()
     assert not (tmp_path / "ink.safetensors.training").exists()
+
+
+def test_lines_tell_the_pace_once(folder, tmp_path, monkeypatch):
+    def train(_folder, _out, _options, on_progress):
+        for done in range(5):
+            time.sleep(0.01)
+            on_progress(Progress("training", done, 4, "loss 0.5"))
+        raise LorajaxError("enough")
+
+    monkeypatch.setattr(zoo_lora, "train_lora", train)
+    out = tmp_path / "ink.safetensors"
+    said = run("train", folder, "--out", out, code=1).stderr.splitlines()
+    (last,) = [line for line in said if line.startswith("training: 4/4")]
+    assert last.count("/s") == last.count(" left") == 1 and last.endswith("loss 0.5")
 
 
 def cells(path: Path, rows: int, columns: int, zoom: int) -> np.ndarray:

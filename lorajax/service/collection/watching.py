@@ -7,6 +7,7 @@ of it for a while; one that never rests holds up no other.
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lorajax.errors import LibraryError
@@ -32,7 +33,8 @@ def watch_folders(
     Args: as of `index_folders`; `refit` is for the first time alone.
 
     Yields:
-      What every run found; it ends by being left, or by Ctrl-C.
+      What every run found, of refused files those that were not refused alike by the
+      run before; it ends by being left, or by Ctrl-C.
 
     Raises:
       LibraryError: for a folder that cannot be watched, and as `index_folders`.
@@ -47,11 +49,15 @@ def watch_folders(
     next(changes)  # from here on nothing is missed
     once = index_folders(dirs, path, model, refit, on_progress, embedder=embedder)
     yield once
+    before = set(once.refused)
     for busy in quiet_moments(changes):
         leave = {Path(name) for name in busy}
-        yield index_folders(
+        found = index_folders(
             dirs, path, None, False, on_progress, embedder=embedder, leave=leave
         )
+        new = tuple(refusal for refusal in found.refused if refusal not in before)
+        yield replace(found, refused=new)
+        before = set(found.refused)
 
 
 def changes_in(dirs: Sequence[Path], library: str) -> Iterator[Collection[str]]:

@@ -59,13 +59,19 @@ def write_answer(file: Path, anchor: str, positive: str, negative: str) -> None:
     """Adds an answer; it is on the disk when this returns.
 
     Raises:
-      LibraryError: where it cannot be written.
+      LibraryError: where it was answered already, or cannot be written.
     """
+    _check_open(file, anchor, positive, negative)
     _append(file, anchor, positive, negative)
 
 
 def write_skip(file: Path, anchor: str, one: str, other: str) -> None:
-    """Adds a comparison that was passed over."""
+    """Adds a comparison that was passed over.
+
+    Raises:
+      LibraryError: where it was answered already, or cannot be written.
+    """
+    _check_open(file, anchor, one, other)
     _append(skipped_file(file), anchor, one, other)
 
 
@@ -81,6 +87,17 @@ def take_back(file: Path, asked: frozenset[str]) -> None:
         if len(kept) < len(lines):
             return _write(path, kept)
     raise LibraryError(f"{file}: nothing to take back, this was not answered")
+
+
+def _check_open(file: Path, *names: str) -> None:
+    """Refuses a comparison that has an answer, whichever way it was given."""
+    for anchor, positive, negative in _read_lines(file):
+        if identity(anchor, positive, negative) == identity(*names):
+            raise LibraryError(
+                f"{file}: expected a comparison without an answer, found that "
+                f"{positive} is more like {anchor} than {negative}",
+                "take it back first: lorajax triplets undo ANCHOR NAME NAME",
+            )
 
 
 def _read_lines(file: Path) -> Iterator[Names]:

@@ -65,7 +65,7 @@ def next_question(
     """The next comparison that was not asked; None where none is left.
 
     Args:
-      space: its name or a base model; None is the space with the most LoRAs.
+      space: its name or a base model; none as of `chosen_space`.
 
     Raises:
       LibraryError: where fewer than three LoRAs can be told apart by their names.

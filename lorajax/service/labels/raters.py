@@ -86,8 +86,15 @@ def agreement(files: Sequence[Path]) -> Agreement:
     """How far raters agree, one file each, called after their files.
 
     Raises:
-      LibraryError: for files that cannot be read, or two that are called alike.
+      LibraryError: for files that are not there or cannot be read, or two that are
+        called alike.
     """
+    for file in files:
+        if not file.is_file():
+            raise LibraryError(
+                f"{file}: expected the answers of a rater, found no file",
+                "without files, all beside the library are compared",
+            )
     found = {_name(file): read_answers(file) for file in files}
     if len(found) < len(files):
         raise LibraryError(

@@ -43,6 +43,11 @@ def evaluate(
     if study is None:
         results = read_results(path)
         if not results.get("rows"):
+            if experiment is not None or against is not None:
+                raise CheckpointError(
+                    f"{path}: expected a table to show or compare, found none",
+                    results.get("evaluation_note", "evaluate it without options"),
+                )
             return results
         seeds = results["splits"]
         reference = against or UNLEARNED

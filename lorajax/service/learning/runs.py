@@ -29,6 +29,12 @@ from lorajax.training.run_dir import (
 
 TRAIN = (sys.executable, "-m", "lorajax.train")
 _LOG_BYTES = 16_384
+# Where a run lies is decided by who starts it.
+_PLACES = {
+    "run.name": "its folder is named after the configuration and the time; "
+    "lorajax train takes a name",
+    "run.root": "name the folder of all runs with --root (lorajax-tui: --runs)",
+}
 
 
 @dataclass(frozen=True)
@@ -97,15 +103,22 @@ def start_run(
     """Starts a training run as a process of its own; returns its folder.
 
     Raises:
-      ConfigError: for an unreadable configuration, or an override without `=`.
+      ConfigError: for an unreadable configuration, an override without `=`, or one
+        of where the run lies.
+      CheckpointError: where its folder cannot be made.
     """
     if not config.is_file():
         raise ConfigError(f"{config}: expected a configuration file, found none")
     for override in overrides:
-        if "=" not in override:
+        key, separator, _ = override.partition("=")
+        if not separator:
             raise ConfigError(
                 f"{override!r}: expected an override of the form a.b=value",
                 "for example training.steps=100",
+            )
+        if hint := _PLACES.get(key.strip()):
+            raise ConfigError(
+                f"expected settings of a run in a new folder, found {override}", hint
             )
     path = _new_folder(root, config.stem)
     places = [f"run.name={path.name}", f"run.root={root.absolute()}"]
@@ -181,7 +194,7 @@ def _new_folder(root: Path, stem: str) -> Path:
         except OSError as error:
             raise CheckpointError(
                 f"{root}: the run's folder cannot be made ({error.strerror})",
-                "choose a writable folder with --runs",
+                "choose a writable folder with --root (lorajax-tui: --runs)",
             ) from error
     raise CheckpointError(f"{root}: too many runs named {base}")
 

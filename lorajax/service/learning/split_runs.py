@@ -63,7 +63,7 @@ def run_splits(
     count = settings.evaluation.splits
     if job.split(0) is None or job.supervision.kind == "none":
         reason = _run_without_evaluation(job)
-        return _results(job, [], 1, reason), [*notes, reason]
+        return _results(job, [], 1, reason), notes
     judged = [_run_split(job, number) for number in range(count)]
     return _results(job, judged, count, ""), notes
 

@@ -1,23 +1,27 @@
 """What the library holds as plain documents: a list, one LoRA, refused files."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lorajax.library import Library, find
-from lorajax.service.collection.library import columns, library_path, refused
+from lorajax.service.collection.library import library_path, refused
 from lorajax.service.likeness.comparing import strengths
 from lorajax.service.likeness.duplicates import copies_of
 from lorajax.service.likeness.filter_line import fitting
 
 
 def loras_document(path: Path | None, where: str = "") -> dict[str, Any]:
-    """`loras`, a row each, of those that fit conditions, by name.
+    """`loras`, a row each with `tags` as a list, of those that fit, by name.
 
     Raises:
       LibraryError: where there is no library, and for conditions that cannot be read.
     """
-    table = columns(path)
+    with Library.open(path, create=False) as library:
+        table = library.columns()
+        tags = dict(library.query("SELECT key, tags FROM loras"))
+    table["tags"] = [json.loads(tags[key]) for key in table["key"]]
     lines = zip(*table.values(), strict=True)
     rows = (dict(zip(table, line, strict=True)) for line in lines)
     kept = fitting(path, where) if where else None

@@ -57,7 +57,7 @@ class SpaceMap:
 
 
 def spaces(path: Path | None = None) -> list[Space]:
-    """The spaces of a library, the one with the most LoRAs first."""
+    """The spaces of a library: current ones first, then by their number of LoRAs."""
     with Library.open(path, create=False) as library:
         found = [
             Space(name, base, count, library.current_space(base) in (name, None))
@@ -78,7 +78,7 @@ def map_space(
     """The map of a space.
 
     Args:
-      space: its name, or that of a base model; None is the one with the most LoRAs.
+      space: its name, or that of a base model; none as of `chosen_space`.
 
     Raises:
       LibraryError: where there is no such space, or UMAP is asked for and missing.
@@ -89,7 +89,10 @@ def map_space(
 
 
 def chosen_space(path: Path | None, asked: str | None) -> Space:
-    """The space of a name or of a base model; None is the one with the most LoRAs.
+    """The space of a name, or the first of a base model; None is the first of all.
+
+    Spaces that are current come before those that a refit has left behind, among
+    either those with the most LoRAs.
 
     Raises:
       LibraryError: where there is no such space.

@@ -1,11 +1,13 @@
 """Bases are fitted once for the same LoRAs and settings."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from lorajax.config import FeatureSettings
+from lorajax.dataset.feature_index import locked
 from lorajax.projection.basis import Basis
 from lorajax.projection.preparing import new_projection
 from lorajax.service.collection.bases import kept_basis
@@ -41,7 +43,7 @@ def test_it_is_fitted_once_for_the_same_loras_and_settings(
 
 def test_a_damaged_file_is_fitted_anew(tmp_path: Path, basis: Basis) -> None:
     kept_basis(tmp_path, SETTINGS, ["a"], lambda: basis)
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:-9])
     again = kept_basis(tmp_path, SETTINGS, ["a"], lambda: basis)
     assert again.hash() == basis.hash()
@@ -51,8 +53,42 @@ def test_a_damaged_file_is_fitted_anew(tmp_path: Path, basis: Basis) -> None:
 def test_the_longest_unused_go(tmp_path: Path, basis: Basis) -> None:
     for age, name in enumerate(("new", "old")):
         kept_basis(tmp_path, SETTINGS, [name], lambda: basis)
-        newest = max(tmp_path.iterdir(), key=lambda f: f.stat().st_mtime)
+        newest = max(tmp_path.glob("*.safetensors"), key=lambda f: f.stat().st_mtime)
         os.utime(newest, (1e9 - age, 1e9 - age))
     small = SETTINGS.model_copy(update={"cache_mb": 0})
     kept_basis(tmp_path, small, ["last"], lambda: basis)
-    assert len(list(tmp_path.iterdir())) == 1  # what is in use stays, whatever it takes
+    # What is in use stays, whatever it takes.
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
+
+
+def test_one_that_goes_while_it_is_read_is_fitted_anew(
+    tmp_path: Path, basis: Basis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_basis(tmp_path, SETTINGS, ["a"], lambda: basis)
+    touch = os.utime
+
+    def pruned_by_another(path: Path) -> None:
+        path.unlink()
+        touch(path)
+
+    monkeypatch.setattr(os, "utime", pruned_by_another)
+    fitted: list[Basis] = []
+    kept_basis(tmp_path, SETTINGS, ["a"], lambda: fitted.append(basis) or basis)
+    assert fitted and list(tmp_path.glob("*.safetensors"))
+
+
+def test_one_process_at_a_time_writes_and_no_other_file_is_pruned(
+    tmp_path: Path, basis: Basis
+) -> None:
+    (tmp_path / "other.part").write_bytes(b"being written")
+    small = SETTINGS.model_copy(update={"cache_mb": 0})
+    writer = threading.Thread(
+        target=kept_basis, args=(tmp_path, small, ["a"], lambda: basis)
+    )
+    with locked(tmp_path / "lock"):
+        writer.start()
+        writer.join(0.3)
+        assert not list(tmp_path.glob("*.safetensors"))
+    writer.join()
+    assert list(tmp_path.glob("*.safetensors"))
+    assert (tmp_path / "other.part").is_file()

@@ -10,6 +10,7 @@ import pytest
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library
+from lorajax.service.collection import watching
 from lorajax.service.collection.watching import QUIET_SECONDS, changes_in, quiet_moments
 
 REAL = Path(__file__).parents[2] / "data" / "real"
@@ -79,3 +80,21 @@ def test_a_new_file_is_indexed_while_it_watches(tmp_path: Path) -> None:
     ).start()
     report = next(run for run in runs if run.has_news)
     assert (report.added, report.unchanged) == (1, 1)
+
+
+def test_a_refused_file_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "QUIET_SECONDS", 0.2)
+    folder = tmp_path / "loras"
+    folder.mkdir()
+    (folder / "old.safetensors").write_bytes(b"no header")
+    runs = watching.watch_folders([folder], tmp_path / "library.sqlite")
+    assert [Path(one.path).name for one in next(runs).refused] == ["old.safetensors"]
+    for name in ("new", "newer"):
+        file = folder / f"{name}.safetensors"
+        threading.Timer(0.1, file.write_bytes, [b"no header"]).start()
+        report = next(run for run in runs if run.refused)
+        assert [(one.path, bool(one.reason)) for one in report.refused] == [
+            (str(file), True)
+        ]

@@ -1,6 +1,8 @@
 """Comparisons by people: what is asked, how answers are kept, and how raters agree."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -132,8 +134,38 @@ def test_a_line_that_is_no_triplet_is_refused(tmp_path: Path) -> None:
     file.write_text('{"anchor": "a"}\n', encoding="utf-8")
     with pytest.raises(LibraryError, match="line 1: expected"):
         answers.read_answers(file)
-    with pytest.raises(LibraryError, match="cannot be written"):
+    with pytest.raises(LibraryError, match="cannot be read"):
         answers.write_answer(file / "no folder.jsonl", "a", "b", "c")
+
+
+def test_a_disk_that_takes_no_answer_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(LibraryError, match="cannot be written"):
+        answers.write_answer(tmp_path / "t.jsonl", "a", "b", "c")
+
+
+def test_what_is_answered_is_not_written_again_until_it_is_taken_back(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "t.jsonl"
+    answers.write_skip(file, "a", "b", "c")
+    answers.write_answer(file, "a", "b", "c")  # what was skipped may be answered
+    for write in (answers.write_answer, answers.write_skip):
+        for names in (("b", "c"), ("c", "b")):
+            with pytest.raises(LibraryError, match="b is more like a than c") as caught:
+                write(file, "a", *names)
+            assert "lorajax triplets undo" in caught.value.hint
+    answers.write_answer(file, "b", "a", "c")  # another anchor, another question
+    answers.take_back(file, answers.identity("a", "b", "c"))
+    answers.write_answer(file, "a", "c", "b")
+    found = answers.read_answers(file)
+    assert found.triplets == (("b", "a", "c"), ("a", "c", "b"))
+    assert found.skipped == (("a", "b", "c"),)
 
 
 def test_small_libraries_run_out_and_smaller_ones_are_refused(tmp_path: Path) -> None:

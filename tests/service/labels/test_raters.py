@@ -79,3 +79,11 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
         write_answer(file, "a", "b", "c")
     with pytest.raises(LibraryError, match="found 2 that are called aki"):
         agreement(files)
+
+
+def test_a_file_that_is_not_there_is_refused(library: Path) -> None:
+    gone = library.with_name("dana-triplets.jsonl")
+    with pytest.raises(
+        LibraryError, match=r"dana-triplets\.jsonl: expected the answers"
+    ):
+        agreement([*rater_files(library), gone])

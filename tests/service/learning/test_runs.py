@@ -126,9 +126,14 @@ def test_what_cannot_be_started_is_refused(config: Path, tmp_path: Path) -> None
         start_run(tmp_path / "none.yaml", root=tmp_path)
     with pytest.raises(ConfigError, match=r"form a\.b=value"):
         start_run(config, ["steps 3"], tmp_path)
+    for place, word in (("run.name=mine", "named after"), ("run.root=here", "--root")):
+        with pytest.raises(ConfigError, match=f"found {place}") as refused:
+            start_run(config, [place], tmp_path)
+        assert word in refused.value.hint
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CheckpointError, match="cannot be made"):
+    with pytest.raises(CheckpointError, match="cannot be made") as caught:
         start_run(config, root=tmp_path / "file")
+    assert "--root" in caught.value.hint
 
 
 def test_broken_files_of_a_run_do_not_break_the_list(tmp_path: Path) -> None:

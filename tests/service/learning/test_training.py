@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 import lorajax
 from lorajax.adapters.adapter import read_adapter
+from lorajax.cli.training import print_results
 from lorajax.config import JobSettings
 from lorajax.errors import CheckpointError, DatasetError
 from lorajax.export.model import load_model
@@ -185,12 +186,15 @@ def test_a_finished_run_is_not_run_again(
 
 
 def test_without_supervision_nothing_is_trained(
-    tiny_job: JobSettings, tmp_path: Path
+    tiny_job: JobSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = train(TINY, overrides(tiny_job, tmp_path, "collection.supervision=none"))
     results: dict[str, Any] = report.results
     assert results["trained"] is False and results["rows"] == []
     assert "not trained" in results["evaluation_note"]
+    print_results(report.path, results, report.notes)
+    said = capsys.readouterr()
+    assert " ".join((said.out + said.err).split()).count("not trained") == 1
     model = load_model(report.path)
     assert model.encoder.settings.layers == 0
     assert not (report.path / "splits").exists()

@@ -75,6 +75,10 @@ def test_the_command_prints_one_document(store: Path, tmp_path: Path):
     (group,) = document["groups"]
     assert (group["level"], group["kind"], group["confirmed"]) == (1, "file", True)
     assert [m["action"] for m in group["members"]] == ["keep", "redundant"]
+    assert document["plan"] is None
+    plan = str(tmp_path / "plan.jsonl")
+    result = CliRunner().invoke(app, [*words, "--plan", plan, "--json"])
+    assert json.loads(result.stdout)["plan"] == plan
     plan = str(tmp_path / "plan.csv")
     result = CliRunner().invoke(app, [*words, "--plan", plan])
     assert "level 1: the same file" in result.stdout
