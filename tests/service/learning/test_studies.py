@@ -136,7 +136,7 @@ def test_what_nothing_can_be_measured_of_is_said(
     for path in scan([tiny_job.collection.path or ""]).files:
         shutil.copyfile(path, tmp_path / path.name)
     changes = [f"collection.path={tmp_path}"]
-    with pytest.raises(CheckpointError, match="not trained") as refused:
+    with pytest.raises(CheckpointError, match="tiny: not evaluated") as refused:
         study([TINY], 2, tmp_path / "out", changes)
     assert "labels or pictures" in refused.value.hint
 
