@@ -14,7 +14,7 @@ from lorajax.dataset.supervision import Supervision
 from lorajax.errors import CheckpointError
 from lorajax.evaluation.metrics import METRICS, Truth
 from lorajax.evaluation.queries import Queries
-from lorajax.evaluation.significance import RESAMPLES, holm, pair, sign_flip
+from lorajax.evaluation.significance import FLIPS, holm, pair, sign_flip
 
 UNLEARNED = "unlearned features"
 INITIAL = "encoder at initialisation"
@@ -61,7 +61,7 @@ class Against:
     reference: str
     queries: Sequence[Mapping[str, Queries]]
     seed: int
-    resamples: int = RESAMPLES
+    resamples: int = FLIPS
 
 
 def table(

@@ -13,7 +13,7 @@ from lorajax.errors import CheckpointError
 from lorajax.evaluation.metrics import measure
 from lorajax.evaluation.queries import Queries
 from lorajax.evaluation.results import Against, table, truth_of
-from lorajax.evaluation.significance import compare, holm
+from lorajax.evaluation.significance import FLIPS, compare, holm
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.standard_normal((20, 5))
@@ -79,6 +79,7 @@ def test_p_values_are_adjusted_over_the_methods_of_the_table() -> None:
                 [split["control"] for split in SPLITS],
                 metric,
                 np.random.default_rng([3, 6]),
+                FLIPS,
             ).p_value
             for method in ("close", "better")
         ]
