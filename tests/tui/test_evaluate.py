@@ -121,3 +121,17 @@ async def test_without_results_it_says_what_to_do(make_app: MakeApp) -> None:
         await until(pilot, lambda: "Nothing has been measured" in screen_text(pilot))
         await pilot.press("x", "m", "s", "a", "h", "r")
         assert "Press 5" in screen_text(pilot)
+
+
+async def test_metrics_of_strangers_do_nothing_to_the_screen(
+    make_app: MakeApp, runs: Path
+) -> None:
+    odd = {"[/b]\x1b]0;owned": {"mean": 0.5}, "\x1b[31mred": {"mean": 0.25}}
+    facts = {"truth": "styles", "n_queries": 6, "seeds": 2, "against": "raw"}
+    app = make_app(ask=lambda words: {**facts, "rows": [{"method": "raw"} | odd]})
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("6")
+        await until(pilot, lambda: bool(app.screen.query(Methods)))
+        await until(pilot, lambda: app.screen.query_one(Methods).row_count == 1)
+        assert "[/b]]0;owned · styles" in words(pilot, "#about-table")
+        assert "[31mred" in screen_text(pilot) and "\x1b" not in screen_text(pilot)

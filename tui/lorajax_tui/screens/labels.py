@@ -115,7 +115,7 @@ class LabelsScreen(ModalScreen[None]):
             holds = one.value in found.holds.get(one.field, ())
             value = Text(safe(one.value) or "nothing", accent if holds else "dim")
             sure = "" if one.confidence is None else f" {one.confidence:.0%}"
-            source = Text(f"{one.source}{sure}", "dim")
+            source = Text(f"{safe(one.source)}{sure}", "dim")
             table.add_row(Text(safe(one.field)), value, source)
         return table
 
