@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,7 @@ from lorajax_tui.widgets.top_bar import SCREENS
 from lorajax_tui.words import safe
 
 FIRST_ROWS = 200  # a screen of them; a hundred thousand take a second to be read
+_ANEW_SECONDS = 5.0  # longer than any timer waits that tries again
 _KEYS = 3  # as many keys for one thing as help names
 
 
@@ -94,6 +96,7 @@ class LorajaxApp(App[None]):
         self.index_job = index_job
         self._ask = ask
         self.question = question
+        self._unforeseen: dict[str, float] = {}
 
     @property
     def train_command(self) -> Sequence[str]:
@@ -213,9 +216,14 @@ class LorajaxApp(App[None]):
         return [(" ".join(shown[:_KEYS]), words) for words, shown in keys.items()]
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A worker that failed in a way nobody foresaw is said, not swallowed."""
         if event.state is WorkerState.ERROR:
-            words = safe(f"{type(event.worker.error).__name__}: {event.worker.error}")
+            self.say_unforeseen(event.worker.error)
+
+    def say_unforeseen(self, error: BaseException | None) -> None:
+        """Says what nobody foresaw; what goes on is said once."""
+        words = safe(f"{type(error).__name__}: {error}")
+        last, self._unforeseen[words] = self._unforeseen.get(words), time.monotonic()
+        if last is None or self._unforeseen[words] - last > _ANEW_SECONDS:
             title = "Something went wrong"
             self.notify(words, title=title, severity="error", markup=False)
 

@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, DirectoryTree, Input, Static
 
+from lorajax_tui.screens.frame import Candid
 from lorajax_tui.widgets.folders import (
     Folders,
     FolderSuggester,
@@ -21,7 +22,7 @@ from lorajax_tui.widgets.folders import (
 )
 
 
-class IndexDialog(ModalScreen[Path | None]):
+class IndexDialog(Candid, ModalScreen[Path | None]):
     """Asks for a folder; nothing in it is changed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]

@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 from lorajax.errors import LorajaxError
 from lorajax.service.labels import labelling as service
 from lorajax_tui.messages import LabelsRead
+from lorajax_tui.screens.frame import Candid
 from lorajax_tui.themes import colours
 from lorajax_tui.words import safe
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from lorajax_tui.app import LorajaxApp
 
 
-class LabelsScreen(ModalScreen[None]):
+class LabelsScreen(Candid, ModalScreen[None]):
     """The labels of a LoRA with a line to write more.
 
     Args:

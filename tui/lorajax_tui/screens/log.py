@@ -15,12 +15,13 @@ from textual.widgets import Static
 
 from lorajax.service.learning import runs as service
 from lorajax_tui.messages import LogRead
+from lorajax_tui.screens.frame import Candid
 from lorajax_tui.words import safe
 
 _SECONDS = 1.0
 
 
-class LogScreen(ModalScreen[None]):
+class LogScreen(Candid, ModalScreen[None]):
     """The log of a run, read again while it is open."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,o,q", "dismiss", "Close")]

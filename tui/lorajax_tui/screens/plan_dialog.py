@@ -15,11 +15,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from lorajax.errors import LorajaxError
+from lorajax_tui.screens.frame import Candid
 from lorajax_tui.widgets.folders import FolderSuggester, typed_path
 from lorajax_tui.words import count, safe
 
 
-class PlanDialog(ModalScreen[tuple[Path, int] | None]):
+class PlanDialog(Candid, ModalScreen[tuple[Path, int] | None]):
     """Asks for a new file, writes the plan to it, and hands back its rows.
 
     Args:

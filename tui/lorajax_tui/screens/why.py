@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from lorajax.errors import LorajaxError
 from lorajax_tui.messages import Explained, ExplainFailed
+from lorajax_tui.screens.frame import Candid
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.words import safe
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _BAR = 20
 
 
-class WhyScreen(ModalScreen[None]):
+class WhyScreen(Candid, ModalScreen[None]):
     """The parts of a similarity, those that add most first.
 
     Args:
