@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -193,24 +194,25 @@ class TrainScreen(Frame):
         except LorajaxError as error:
             self.post_message(TaskFailed(error))
         else:
-            self.post_message(FormReady(config.name, base, values))
+            self.post_message(FormReady(config, base, values))
 
     @on(FormReady)
     def _show_form(self, message: FormReady) -> None:
         from lorajax_tui.screens.settings import SettingsScreen
 
-        read = (message.name, message.base, message.values)
-        self.app.push_screen(SettingsScreen(*read, self._edited))
+        if not self.is_active:  # a form is open already, or one has gone elsewhere
+            return
+        read = (message.config.name, message.base, message.values)
+        done = partial(self._edited, message.config.path)
+        self.app.push_screen(SettingsScreen(*read, done))
 
-    def _edited(self, edited: Edited) -> None:
+    def _edited(self, config: Path, edited: Edited) -> None:
         """Takes over what the form made of a configuration."""
-        new = self.query_one(NewRun)
         if edited.saved is not None:
-            new.choose(edited.saved)
             self.notify(safe(str(edited.saved)), title="Saved", markup=False)
-        new.take(edited.overrides)
+        self.query_one(NewRun).take(edited.saved or config, edited.overrides)
         if edited.start:
-            new.ask()
+            self._start(config, edited.overrides)
 
     @work(thread=True, group="start", exit_on_error=False)
     def _start(self, config: Path, overrides: Sequence[str]) -> None:
