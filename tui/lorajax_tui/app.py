@@ -22,7 +22,7 @@ from textual.reactive import reactive
 from textual.worker import Worker, WorkerState
 
 from lorajax.errors import LorajaxError
-from lorajax.service.asking import Question, ask
+from lorajax.service.asking import Question
 from lorajax.service.collection import library as service
 from lorajax.service.collection.index_job import IndexJob
 from lorajax_tui.collection import Collection
@@ -55,8 +55,7 @@ class LorajaxApp(App[None]):
       state_file: where choices are remembered.
       train_command: what starts a run; None is the real trainer.
       index_job: what starts indexing.
-      ask: what puts a question to a process of its own; None is lorajax itself.
-      question: the same where it must be halted when nobody waits any longer.
+      question: what puts a question to a process of its own.
     """
 
     TITLE = "lorajax"
@@ -85,7 +84,6 @@ class LorajaxApp(App[None]):
         state_file: Path | None = None,
         train_command: Sequence[str] | None = None,
         index_job: Callable[[Sequence[Path], Path], IndexJob] = IndexJob,
-        ask: Callable[[Sequence[str]], Any] | None = None,
         question: Callable[[Sequence[str]], Question] = Question,
     ) -> None:
         super().__init__()
@@ -94,7 +92,6 @@ class LorajaxApp(App[None]):
         self.state: State = load_state(self._state_file)
         self._command = train_command
         self.index_job = index_job
-        self._ask = ask
         self.question = question
         self._unforeseen: dict[str, float] = {}
 
@@ -103,14 +100,6 @@ class LorajaxApp(App[None]):
         from lorajax.service.learning.runs import TRAIN
 
         return self._command or TRAIN
-
-    def ask(self, words: Sequence[str]) -> Any:
-        """What a command of lorajax answers; for threads.
-
-        Raises:
-          LorajaxError: where it was refused.
-        """
-        return (self._ask or ask)(words)
 
     def on_mount(self) -> None:
         for theme in (SUMI, WASHI):
