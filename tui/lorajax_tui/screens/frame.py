@@ -35,6 +35,12 @@ class Candid:
             app = cast("LorajaxApp", event.worker.node.app)
             app.say_unforeseen(event.worker.error)
 
+    def is_at_work(self, group: str) -> bool:
+        """Whether a worker of a group has not ended: a timer then leaves it alone."""
+        workers = cast("Screen[None]", self).workers
+        mine = (one for one in workers if one.node is self and one.group == group)
+        return any(not one.is_finished for one in mine)
+
 
 class Frame(Candid, Screen[None]):
     """A main screen; subclasses give `mode` and `body`."""

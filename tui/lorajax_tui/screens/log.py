@@ -40,9 +40,13 @@ class LogScreen(Candid, ModalScreen[None]):
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
         self._read()
-        self.set_interval(_SECONDS, self._read)
+        self.set_interval(_SECONDS, self._read_again)
 
-    @work(thread=True, exclusive=True, exit_on_error=False)
+    def _read_again(self) -> None:
+        if not self.is_at_work("log"):
+            self._read()
+
+    @work(thread=True, group="log", exit_on_error=False)
     def _read(self) -> None:
         self.post_message(LogRead(service.read_log(self._run)))
 

@@ -83,8 +83,12 @@ class TrainScreen(Frame):
         self.query_one("#notice", Notice).say("Looking for runs …", kind="loading")
         self.query_one(RunList).focus()
         self._list()
-        self.set_interval(_LIST_SECONDS, self._list)
+        self.set_interval(_LIST_SECONDS, self._list_again)
         self.set_interval(_WATCH_SECONDS, self._watch_chosen)
+
+    def _list_again(self) -> None:
+        if not self.is_at_work("runs"):
+            self._list()
 
     @work(thread=True, exclusive=True, group="runs", exit_on_error=False)
     def _list(self) -> None:
@@ -120,11 +124,13 @@ class TrainScreen(Frame):
 
     @work(thread=True, exclusive=True, group="read", exit_on_error=False)
     def _read(self, path: Path) -> None:
-        self.post_message(self._reader.read(path))
+        for read in self._reader.read(path):
+            self.post_message(read)
 
     @work(thread=True, exclusive=True, group="read", exit_on_error=False)
     def _read_several(self, paths: tuple[Path, ...]) -> None:
-        self.post_message(RunsRead([self._reader.read(path) for path in paths]))
+        if read := self._reader.read(*paths):
+            self.post_message(RunsRead(read))
 
     @on(RunRead)
     def _show_run(self, message: RunRead) -> None:
@@ -150,7 +156,7 @@ class TrainScreen(Frame):
     def _run_chosen(self, event: OptionList.OptionHighlighted) -> None:
         if event.option.id is not None:
             self.chosen = Path(event.option.id)
-            self._watch_chosen()
+            self.after_rest(self._watch_chosen)
 
     def recolour(self) -> None:
         self._list()
