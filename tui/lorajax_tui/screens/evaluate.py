@@ -58,6 +58,7 @@ class EvaluateScreen(Frame):
         self._chosen: Path | None = None
         self._against: dict[Path, str] = {}
         self._metric, self._best_first = FIRST[0], True
+        self._looked_at: Asked | None = None
         self._found: dict[Asked, dict[str, Any]] = {}
 
     def body(self) -> Iterable[Widget]:
@@ -134,7 +135,8 @@ class EvaluateScreen(Frame):
 
     @on(Tabs.TabActivated)
     def _experiment_chosen(self) -> None:
-        self.after_rest(self._look)
+        if self._asked != self._looked_at:  # the first tab is active from the start
+            self.after_rest(self._look)
 
     @property
     def _asked(self) -> Asked | None:
@@ -145,7 +147,7 @@ class EvaluateScreen(Frame):
 
     def _look(self) -> None:
         """Shows what is asked for; reckons it first where it is not known."""
-        asked = self._asked
+        self._looked_at = asked = self._asked
         if asked is None:
             return
         self.query_one("#about-table", Static).update("")
