@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from lorajax.service.asking import Question
@@ -17,6 +18,21 @@ if told["error"]:
     sys.exit(told["error"])
 print(json.dumps(told["answer"]))
 """
+
+
+class Told:
+    """A question that a function answers, in the thread that asks."""
+
+    def __init__(self, answer: Callable[[], Any]) -> None:
+        self.answer = answer
+
+    def halt(self) -> None:
+        pass
+
+
+def telling(answer: Callable[[Sequence[str]], Any]) -> Callable[[Sequence[str]], Told]:
+    """Stands in for `Question` where a function knows all answers."""
+    return lambda words: Told(partial(answer, words))
 
 
 class Answering:

@@ -10,9 +10,12 @@ from rich.style import Style
 
 from lorajax.library import Facts, FileStamp, Place
 from lorajax.library.store.library import Library
+from lorajax.service.learning import runs as runs_service
 from lorajax_tui import words
 from lorajax_tui.app import LorajaxApp
 from lorajax_tui.collection import Collection
+from lorajax_tui.screens import train
+from lorajax_tui.screens.log import LogScreen
 from lorajax_tui.state import State, load_state, save_state
 from lorajax_tui.themes import colours, palette
 from lorajax_tui.widgets.meter import meter
@@ -86,6 +89,28 @@ def test_an_odd_state_file_is_no_trouble(tmp_path: Path) -> None:
     assert load_state(file) == State(screen="train")
     file.write_text("[")
     assert load_state(file) == State()
+
+
+async def test_what_nobody_foresaw_is_said_once(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: object) -> None:
+        raise OSError("the disk is [away]")
+
+    monkeypatch.setattr(train, "_LIST_SECONDS", 0.1)
+    monkeypatch.setattr(runs_service, "list_runs", away)
+    monkeypatch.setattr(runs_service, "read_log", away)
+    app = make_app()
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await opened(pilot)
+        await pilot.press("5")
+        await until(pilot, lambda: "OSError: the disk is [away]" in screen_text(pilot))
+        await pilot.pause(0.5)
+        assert len(app._notifications) == 1
+        app.clear_notifications()
+        app._unforeseen.clear()
+        app.push_screen(LogScreen(Path("runs", "one")))
+        await until(pilot, lambda: "OSError: the disk is [away]" in screen_text(pilot))
 
 
 @pytest.mark.slow

@@ -109,6 +109,21 @@ async def test_quick_levels_come_first_and_a_search_is_stopped(
         assert "goes on" not in screen_text(pilot)
 
 
+async def test_a_search_that_fails_unforeseen_can_be_done_again(
+    make_app: MakeApp,
+) -> None:
+    app = make_app(question=Answering({"groups": 3}))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await opened(pilot)
+        await pilot.press("7")
+        await until(pilot, lambda: "Something went wrong" in screen_text(pilot))
+        screen = app.screen
+        assert isinstance(screen, DuplicatesScreen) and not screen.is_searching
+        app.question = answering(QUICK, WHOLE)
+        await pilot.press("r")
+        await until(pilot, lambda: screen.is_whole)
+
+
 async def test_stopped_before_anything_was_found(make_app: MakeApp) -> None:
     app = make_app(question=answering(QUICK, seconds=(20,)))
     async with app.run_test(size=(80, 24)) as pilot:

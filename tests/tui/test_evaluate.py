@@ -1,6 +1,9 @@
 """The evaluate screen: tables of experiments, bars, comparisons, and the report."""
 
+import asyncio
 import json
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +11,12 @@ from typing import Any
 import pytest
 
 from lorajax.errors import LorajaxError
+from lorajax.service.asking import Question
 from lorajax_tui.screens.evaluate import EvaluateScreen
 from lorajax_tui.widgets.methods import Methods
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import screen_text, until, words
+from tests.tui.questions import Answering, telling
 
 
 def row(method: str, score: float, loss: float, p: float | None) -> dict[str, Any]:
@@ -59,7 +64,7 @@ async def test_tables_are_shown_sorted_and_compared(
     make_app: MakeApp, runs: Path
 ) -> None:
     evaluator = Evaluator()
-    app = make_app(ask=evaluator)
+    app = make_app(question=telling(evaluator))
     async with app.run_test(size=(140, 44)) as pilot:
         await pilot.press("6")
         await until(pilot, lambda: isinstance(app.screen, EvaluateScreen))
@@ -83,7 +88,7 @@ async def test_an_experiment_that_was_not_measured_says_so(
     make_app: MakeApp, runs: Path
 ) -> None:
     evaluator = Evaluator()
-    app = make_app(ask=evaluator)
+    app = make_app(question=telling(evaluator))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("6")
         await until(pilot, lambda: bool(app.screen.query(Methods)))
@@ -101,7 +106,7 @@ async def test_the_report_is_written_and_opened(
     make_app: MakeApp, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluator, seen = Evaluator(), []
-    app = make_app(ask=evaluator)
+    app = make_app(question=telling(evaluator))
     monkeypatch.setattr(app, "open_url", lambda url: seen.append(url))
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.press("6")
@@ -121,3 +126,61 @@ async def test_without_results_it_says_what_to_do(make_app: MakeApp) -> None:
         await until(pilot, lambda: "Nothing has been measured" in screen_text(pilot))
         await pilot.press("x", "m", "s", "a", "h", "r")
         assert "Press 5" in screen_text(pilot)
+
+
+async def test_metrics_of_strangers_do_nothing_to_the_screen(
+    make_app: MakeApp, runs: Path
+) -> None:
+    odd = {"[/b]\x1b]0;owned": {"mean": 0.5}, "\x1b[31mred": {"mean": 0.25}}
+    facts = {"truth": "styles", "n_queries": 6, "seeds": 2, "against": "raw"}
+    app = make_app(
+        question=telling(lambda words: {**facts, "rows": [{"method": "raw"} | odd]})
+    )
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("6")
+        await until(pilot, lambda: bool(app.screen.query(Methods)))
+        await until(pilot, lambda: app.screen.query_one(Methods).row_count == 1)
+        assert "[/b]]0;owned · styles" in words(pilot, "#about-table")
+        assert "[31mred" in screen_text(pilot) and "\x1b" not in screen_text(pilot)
+
+
+async def test_one_table_is_reckoned_at_a_time_and_none_after_the_end(
+    make_app: MakeApp, runs: Path
+) -> None:
+    answering, asked = Answering({"rows": []}, seconds=(30,)), []
+
+    def question(words: Sequence[str]) -> Question:
+        asked.append(answering(words))
+        return asked[-1]
+
+    app = make_app(question=question)
+    begun = time.monotonic()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("6")
+        await until(pilot, lambda: len(asked) == 1)
+        for count in (2, 3):
+            await pilot.press("x")
+            await until(pilot, lambda c=count: len(asked) == c)
+        await until(pilot, lambda: all(one._process.poll() for one in asked[:-1]))
+        assert asked[-1]._process.poll() is None
+        assert "Nothing to show" not in screen_text(pilot)
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert asked[-1]._process.poll() and time.monotonic() - begun < 20
+
+
+async def test_what_was_measured_again_is_reckoned_again(
+    make_app: MakeApp, runs: Path
+) -> None:
+    evaluator = Evaluator()
+    app = make_app(question=telling(evaluator))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("6")
+        await until(pilot, lambda: bool(app.screen.query(Methods)))
+        await until(pilot, lambda: app.screen.query_one(Methods).row_count == 2)
+        (path,) = {Path(asked[1]) for asked in evaluator.asked}
+        await pilot.press("1")
+        for file in path.glob("*.json"):
+            os.utime(file, (1, 2_000_000_000))
+        await pilot.press("6")
+        await until(pilot, lambda: len(evaluator.asked) == 2)
+        assert {Path(asked[1]) for asked in evaluator.asked} == {path}

@@ -1,15 +1,19 @@
 """Labelling: answer, skip, undo, resume; keys and mouse; pictures and words."""
 
 import json
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from lorajax.library import Library
+from lorajax.service.labels import answers, human_triplets
 from lorajax.service.labels.answers import write_answer
 from lorajax.service.labels.raters import rater_file
 from lorajax_tui.screens.label import LabelScreen
+from lorajax_tui.screens.raters import RatersScreen
 from lorajax_tui.widgets.card import Card
 from lorajax_tui.widgets.picture import Picture
 from tests.tui.conftest import NAMES, MakeApp
@@ -103,6 +107,84 @@ async def test_what_was_answered_or_skipped_is_undone(make_app: MakeApp) -> None
         await pilot.press("backspace")
         await until(pilot, lambda: screen.question is first)
         assert lines(app.library) == [] and "0 answers" in screen_text(pilot)
+
+
+async def test_a_reload_that_comes_late_asks_nothing_twice(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when an indexing ends, or r is pressed, while the library is read."""
+    real, gate, held = human_triplets.next_question, threading.Event(), []
+
+    def slow(*args: Any) -> Any:
+        found = real(*args)
+        if held and held.pop():
+            gate.wait(10)
+        return found
+
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await asked(pilot)
+        first = screen.question
+        assert first is not None
+        monkeypatch.setattr(human_triplets, "next_question", slow)
+        held.append(True)
+        screen.action_reload()
+        await until(pilot, lambda: not held)
+        screen.action_reload()
+        await pilot.pause(0.2)
+        await pilot.press("left")
+        await pilot.pause(0.2)
+        gate.set()
+        await until(pilot, lambda: not screen._busy)
+        if not screen.answered:
+            await pilot.press("left")
+        await until(pilot, lambda: "1 answer" in screen_text(pilot))
+        await pilot.pause(0.3)
+        assert screen.question is not None
+        assert screen.question.identity != first.identity
+        assert len(lines(app.library)) == 1
+
+
+async def test_an_answer_that_cannot_be_written_is_said_and_asked_again(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await asked(pilot)
+        first, file = screen.question, rater_file(app.library)
+        file.mkdir()
+        await pilot.press("left")
+        await until(pilot, lambda: bool(app._notifications))
+        assert any("cannot be written" in n.title for n in app._notifications)
+        assert screen.question is first and screen.answered == []
+        assert "Nothing to ask" not in screen_text(pilot)
+        file.rmdir()
+        await pilot.press("left")
+        await until(pilot, lambda: len(screen.answered) == 1)
+        await until(pilot, lambda: "1 answer" in screen_text(pilot))
+
+
+async def test_a_late_answer_is_of_who_gave_it(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, gate = answers.write_answer, threading.Event()
+
+    def slow(*args: Any) -> None:
+        gate.wait(10)
+        real(*args)
+
+    monkeypatch.setattr(answers, "write_answer", slow)
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await asked(pilot)
+        await pilot.press("left", "a")
+        await until(pilot, lambda: isinstance(app.screen, RatersScreen))
+        await pilot.press("ctrl+u", *"Mori", "enter")
+        gate.set()
+        await until(pilot, lambda: rater_file(app.library).exists())
+        await until(pilot, lambda: "Mori-triplets.jsonl" in screen_text(pilot))
+        assert "0 answers" in screen_text(pilot) and screen.answered == []
+        assert not rater_file(app.library, "Mori").exists()
 
 
 async def test_a_click_chooses_and_all_is_asked_at_last(make_app: MakeApp) -> None:

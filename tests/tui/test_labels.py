@@ -1,8 +1,13 @@
 """What a person says of a LoRA, from the table."""
 
+from textual.widgets import Input, Static
+
+from lorajax.library import Library
+from lorajax.service.labels import labelling
 from lorajax.service.labels.labelling import labelled
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import opened, screen_text, until, words
+from tests.tui.holding import holding
 
 
 async def test_labels_are_said_taken_back_and_undone(make_app: MakeApp) -> None:
@@ -25,5 +30,48 @@ async def test_labels_are_said_taken_back_and_undone(make_app: MakeApp) -> None:
         await until(pilot, lambda: held("style") == ())
         await pilot.press("ctrl+z")
         await until(pilot, lambda: held("style") == ("ink",))
+        await until(pilot, lambda: bool(app._notifications))
+        (said,) = app._notifications
+        assert (said.title, said.message) == ("Taken back of Ink line", "style=ink")
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: held("style") == ())
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: "nothing was said" in words(pilot, "#complaint"))
         await pilot.press("escape")
         assert "Labels of" not in screen_text(pilot)
+
+
+async def test_what_one_types_meanwhile_is_kept(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        with holding((labelling, "labelled")) as let_go:
+            await pilot.press("j", "e", *"style=ink", "enter", *"wash")
+            let_go()
+            await until(pilot, lambda: "Labels of Ink line" in screen_text(pilot))
+            await pilot.pause(0.2)
+        assert app.screen.query_one(Input).value == "style=inkwash"
+
+
+async def test_labels_that_cannot_be_read_are_said(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        app.library.write_bytes(b"no database at all" * 100)
+        await pilot.press("e")
+        await until(pilot, lambda: "cannot be read" in words(pilot, "#labels"))
+        complaint = app.screen.query_one("#complaint", Static)
+        assert "damaged" in str(complaint.visual)
+
+
+async def test_labels_of_strangers_do_nothing_to_the_screen(make_app: MakeApp) -> None:
+    app = make_app()
+    with Library.open(app.library) as library, library.transaction():
+        (key,) = library.query("SELECT key FROM loras WHERE name = 'Ink line'")[0]
+        row = (key, "style", "ink", "[/b]\x1b]0;owned", None)
+        library.execute("INSERT INTO labels VALUES (?, ?, ?, ?, ?)", *row)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("j", "e")
+        await until(pilot, lambda: "[/b]]0;owned" in words(pilot, "#labels"))
+        assert "\x1b" not in screen_text(pilot)

@@ -177,9 +177,12 @@ async def test_indexing_can_fail_and_be_stopped(
         await until(pilot, lambda: getattr(app.screen, "_job", None) is not None)
         await pilot.press("i")
         assert "Stop indexing?" in str(app.screen.query(Static).first().visual)
+        app.clear_notifications()
         await pilot.click("#stop")
         strip = app.screen.query_one(IndexStrip)
         await until(pilot, lambda: not strip.display)
+        (said,) = app._notifications
+        assert (said.title, said.severity) == ("Indexing was stopped", "information")
 
 
 async def test_conditions_filter_with_words(make_app: MakeApp) -> None:

@@ -176,13 +176,13 @@ async def test_why_fails_with_a_reason(make_app: MakeApp) -> None:
 
 
 async def test_why_is_not_asked_any_longer_when_it_is_closed(make_app: MakeApp) -> None:
-    app = make_app(question=Answering(seconds=(20,)))
+    question = Answering(seconds=(20,))
+    app = make_app(question=question)
     async with app.run_test(size=(80, 24)) as pilot:
         await near(app, pilot)
         await pilot.press("w")
-        screen = app.screen
-        assert isinstance(screen, WhyScreen)
-        await until(pilot, lambda: screen._question is not None)
+        assert isinstance(app.screen, WhyScreen)
+        await until(pilot, lambda: len(question.asked) == 1)
         begun = time.monotonic()
         await pilot.press("escape")
         await app.workers.wait_for_complete()

@@ -12,9 +12,9 @@ from lorajax.service.collection import library as library_service
 from lorajax.service.likeness import comparing, mapping
 from lorajax.service.likeness.search_documents import explanation_document
 from lorajax_tui.app import LorajaxApp
-from lorajax_tui.screens.index_dialog import Folders
 from lorajax_tui.screens.label import LabelScreen
 from lorajax_tui.widgets.collection_table import CollectionTable
+from lorajax_tui.widgets.folders import Folders
 from lorajax_tui.widgets.near_table import NearTable
 from lorajax_tui.widgets.scatter import Scatter
 from tests.tui import drawn

@@ -19,6 +19,7 @@ from tests.tui import drawn
 from tests.tui.drawn_runs import NOW, draw_results, draw_run, measured
 from tests.tui.driving import screen_text, until
 from tests.tui.picturing import DOCS, SMALL, Snapshots, both_sizes
+from tests.tui.questions import telling
 
 RUNS = Path("checkpoints")
 
@@ -116,7 +117,7 @@ async def test_evaluating(app, snapshot: Snapshots) -> None:
         gate.wait(30)
         return measured(words)
 
-    async with app("evaluate", ask=ask).run_test(size=DOCS) as pilot:
+    async with app("evaluate", question=telling(ask)).run_test(size=DOCS) as pilot:
         await snapshot(pilot, "evaluate-busy")
         gate.set()
         await until(pilot, lambda: pilot.app.screen.query_one(Methods).row_count > 4)

@@ -6,6 +6,7 @@ import pytest
 from textual.widgets import Input, Select
 
 from lorajax.config import load_job
+from lorajax.service.learning import settings as settings_service
 from lorajax.service.learning.runs import list_runs
 from lorajax_tui.screens.settings import SettingsScreen
 from lorajax_tui.screens.train import TrainScreen
@@ -13,6 +14,7 @@ from lorajax_tui.widgets.run_list import RunList
 from lorajax_tui.widgets.setting_list import SettingList
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import screen_text, until, words
+from tests.tui.holding import holding
 
 
 async def open_form(app, pilot) -> SettingList:
@@ -60,6 +62,49 @@ async def test_edits_become_overrides(make_app: MakeApp) -> None:
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         typed = app.screen.query_one("#overrides", Input).value
         assert typed == "'collection.path=/my loras' encoder.start=random"
+
+
+async def test_one_form_opens_and_only_over_its_screen(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: bool(app.screen.query("#config")))
+        with holding((settings_service, "read_settings")) as let_go:
+            await pilot.press("e", "1")
+            let_go()
+            await pilot.pause(0.5)
+            assert len(app.screen_stack) == 1
+        await pilot.press("5")
+        with holding((settings_service, "read_settings")) as let_go:
+            await pilot.press("e", "e")
+            let_go()
+            await until(pilot, lambda: isinstance(app.screen, SettingsScreen))
+            await pilot.pause(0.5)
+            assert len(app.screen_stack) == 2
+
+
+async def test_the_form_starts_what_it_was_opened_for(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    for name in ("mine", "other"):
+        (tmp_path / "configs" / f"{name}.yaml").write_text("# Own.\n")
+    monkeypatch.chdir(tmp_path)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: bool(app.screen.query("#config")))
+        select = app.screen.query_one("#config", Select)
+        select.value = str(tmp_path / "configs" / "mine.yaml")
+        with holding((settings_service, "read_settings")) as let_go:
+            await pilot.press("e")
+            select.value = str(tmp_path / "configs" / "other.yaml")
+            let_go()
+            await until(pilot, lambda: isinstance(app.screen, SettingsScreen))
+        await pilot.press("f5")
+        await until(pilot, lambda: len(list_runs(app.runs)) == 1)
+        assert list_runs(app.runs)[0].name.startswith("mine")
+        assert select.value == str(tmp_path / "configs" / "mine.yaml")
 
 
 async def test_the_chosen_setting_stays_in_sight(make_app: MakeApp) -> None:

@@ -1,12 +1,21 @@
 """The train screen: start, watch, stop, continue, and find again."""
 
+import asyncio
+import json
+import threading
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import pytest
 from textual.widgets import Input, OptionList, Select
 
+from lorajax.service.learning import runs as runs_service
 from lorajax.service.learning.runs import list_runs, read_run, stop_run
+from lorajax_tui.screens import log, train
 from lorajax_tui.screens.train import TrainScreen
 from lorajax_tui.widgets.curve_plot import CurvePlot
+from lorajax_tui.widgets.run_list import RunList
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import screen_text, until, words
 
@@ -107,3 +116,82 @@ async def test_wrong_overrides_are_refused_at_once(make_app: MakeApp) -> None:
                 lambda said=said: any(said in n.title for n in app._notifications),
             )
         assert list_runs(app.runs) == []
+
+
+def put_run(folder: Path, config: str = "", **status: object) -> Path:
+    """A run as a trainer might have left it."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(config)
+    (folder / "status.json").write_text(json.dumps(status))
+    return folder
+
+
+async def test_a_run_that_never_began_waits_for_nothing(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    put_run(tmp_path / "runs" / "one", state="failed", message="no such folder")
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: "✗ failed  one" in screen_text(pilot))
+        assert "no such folder" in screen_text(pilot)
+        assert "waiting for" not in screen_text(pilot)
+
+
+async def test_settings_of_strangers_do_nothing_to_the_screen(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        key = '"[/x]\\e]0;owned"'
+        put_run(tmp_path / "runs" / name, f"{key}: {name}\n", state="finished")
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: bool(app.screen.query(RunList)))
+        runs = app.screen.query_one(RunList)
+        await until(pilot, lambda: runs.option_count == 2)
+        await pilot.press("space", "down", "space")
+        await until(pilot, lambda: "[/x]]0;owned" in words(pilot, "#runs-table"))
+        assert "\x1b" not in screen_text(pilot)
+
+
+async def test_a_disk_that_hangs_holds_one_thread_of_each_kind(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        put_run(tmp_path / "runs" / name, state="finished")
+    gate, calls = threading.Event(), Counter()
+
+    def slow(name: str) -> None:
+        real = getattr(runs_service, name)
+
+        def waiting(*args: Any) -> Any:
+            calls[name] += 1
+            gate.wait(10)
+            return real(*args)
+
+        monkeypatch.setattr(runs_service, name, waiting)
+
+    monkeypatch.setattr(train, "_LIST_SECONDS", 0.05)
+    monkeypatch.setattr(train, "_WATCH_SECONDS", 0.05)
+    monkeypatch.setattr(log, "_SECONDS", 0.05)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: bool(app.screen.query(RunList)))
+        runs = app.screen.query_one(RunList)
+        await until(pilot, lambda: runs.option_count == 2)
+        await until(pilot, lambda: "finished" in words(pilot, "#run-head"))
+        names = ("list_runs", "read_results", "read_log")
+        for name in names[:2]:
+            slow(name)
+        await pilot.press("down")
+        await asyncio.sleep(0.5)
+        slow("read_log")
+        await pilot.press("o")
+        await asyncio.sleep(0.5)
+        assert calls == dict.fromkeys(names, 1)
+        gate.set()
+        await pilot.press("escape")
+        other = runs.get_option_at_index(1).id
+        await until(pilot, lambda: Path(str(other)).name in words(pilot, "#run-head"))

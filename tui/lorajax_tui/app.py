@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from textual.reactive import reactive
 from textual.worker import Worker, WorkerState
 
 from lorajax.errors import LorajaxError
-from lorajax.service.asking import Question, ask
+from lorajax.service.asking import Question
 from lorajax.service.collection import library as service
 from lorajax.service.collection.index_job import IndexJob
 from lorajax_tui.collection import Collection
@@ -41,6 +42,7 @@ from lorajax_tui.widgets.top_bar import SCREENS
 from lorajax_tui.words import safe
 
 FIRST_ROWS = 200  # a screen of them; a hundred thousand take a second to be read
+_ANEW_SECONDS = 5.0  # longer than any timer waits that tries again
 _KEYS = 3  # as many keys for one thing as help names
 
 
@@ -53,8 +55,7 @@ class LorajaxApp(App[None]):
       state_file: where choices are remembered.
       train_command: what starts a run; None is the real trainer.
       index_job: what starts indexing.
-      ask: what puts a question to a process of its own; None is lorajax itself.
-      question: the same where it must be halted when nobody waits any longer.
+      question: what puts a question to a process of its own.
     """
 
     TITLE = "lorajax"
@@ -83,7 +84,6 @@ class LorajaxApp(App[None]):
         state_file: Path | None = None,
         train_command: Sequence[str] | None = None,
         index_job: Callable[[Sequence[Path], Path], IndexJob] = IndexJob,
-        ask: Callable[[Sequence[str]], Any] | None = None,
         question: Callable[[Sequence[str]], Question] = Question,
     ) -> None:
         super().__init__()
@@ -92,22 +92,14 @@ class LorajaxApp(App[None]):
         self.state: State = load_state(self._state_file)
         self._command = train_command
         self.index_job = index_job
-        self._ask = ask
         self.question = question
+        self._unforeseen: dict[str, float] = {}
 
     @property
     def train_command(self) -> Sequence[str]:
         from lorajax.service.learning.runs import TRAIN
 
         return self._command or TRAIN
-
-    def ask(self, words: Sequence[str]) -> Any:
-        """What a command of lorajax answers; for threads.
-
-        Raises:
-          LorajaxError: where it was refused.
-        """
-        return (self._ask or ask)(words)
 
     def on_mount(self) -> None:
         for theme in (SUMI, WASHI):
@@ -213,9 +205,14 @@ class LorajaxApp(App[None]):
         return [(" ".join(shown[:_KEYS]), words) for words, shown in keys.items()]
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A worker that failed in a way nobody foresaw is said, not swallowed."""
         if event.state is WorkerState.ERROR:
-            words = safe(f"{type(event.worker.error).__name__}: {event.worker.error}")
+            self.say_unforeseen(event.worker.error)
+
+    def say_unforeseen(self, error: BaseException | None) -> None:
+        """Says what nobody foresaw; what goes on is said once."""
+        words = safe(f"{type(error).__name__}: {error}")
+        last, self._unforeseen[words] = self._unforeseen.get(words), time.monotonic()
+        if last is None or self._unforeseen[words] - last > _ANEW_SECONDS:
             title = "Something went wrong"
             self.notify(words, title=title, severity="error", markup=False)
 

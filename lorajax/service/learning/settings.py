@@ -132,7 +132,8 @@ def save_settings(values: Mapping[str, str], path: Path, about: str = "") -> Pat
         with open(path, "x", encoding="utf-8") as stream:
             stream.write(head + (body if document else ""))
     except OSError as error:
-        reason = "it exists already" if path.exists() else error.strerror or str(error)
+        exists = isinstance(error, FileExistsError)
+        reason = "it exists already" if exists else error.strerror or str(error)
         raise ConfigError(
             f"{path}: expected a place for a new file, found: {reason}",
             "choose another name",

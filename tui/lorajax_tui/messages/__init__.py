@@ -23,6 +23,8 @@ from lorajax_tui.messages.library import StrengthsLoaded as StrengthsLoaded
 from lorajax_tui.messages.library import TaskFailed as TaskFailed
 from lorajax_tui.messages.likeness import AgreementFound as AgreementFound
 from lorajax_tui.messages.likeness import AgreementNotFound as AgreementNotFound
+from lorajax_tui.messages.likeness import AnswerRefused as AnswerRefused
+from lorajax_tui.messages.likeness import AnswerWritten as AnswerWritten
 from lorajax_tui.messages.likeness import Compared as Compared
 from lorajax_tui.messages.likeness import CompareFailed as CompareFailed
 from lorajax_tui.messages.likeness import Explained as Explained

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from lorajax.errors import LorajaxError
     from lorajax.service.collection.library import Entry, Refusal
-    from lorajax.service.labels.labelling import Labelled
+    from lorajax.service.labels.labelling import Change, Labelled
     from lorajax.service.likeness.comparing import Strength
     from lorajax.service.progress import Progress
     from lorajax_tui.collection import Collection
@@ -73,9 +73,15 @@ class StrengthsLoaded(Message):
 
 @dataclass
 class LabelsRead(Message):
-    """What is said of one LoRA; `complaint` where a change was refused."""
+    """What is said of one LoRA, None where that cannot be read.
+
+    `word` is what a person had written, `undone` how a change was taken back, and
+    `complaint` why one was refused.
+    """
 
     labelled: Labelled | None = None
+    word: str = ""
+    undone: Change | None = None
     complaint: str = ""
 
 

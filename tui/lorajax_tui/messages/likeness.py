@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -139,8 +140,23 @@ class QuestionLoaded(Message):
 
 
 @dataclass
+class AnswerWritten(Message):
+    """A file has an answer more, or less; `answered` is what can be taken back now."""
+
+    file: Path
+    answered: list[Question]
+
+
+@dataclass
+class AnswerRefused(Message):
+    """An answer was not written, or not taken back; `error` says why."""
+
+    error: LorajaxError
+
+
+@dataclass
 class QuestionFailed(Message):
-    """There is nothing to ask, or an answer was not written; `error` says why."""
+    """There is nothing to ask; `error` says why."""
 
     error: LorajaxError
 

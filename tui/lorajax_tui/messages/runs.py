@@ -10,6 +10,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from lorajax.errors import LorajaxError
+    from lorajax.service.learning.configs import ConfigChoice
     from lorajax.service.learning.curves import Curves
     from lorajax.service.learning.measured import Measured
     from lorajax.service.learning.runs import Run
@@ -55,7 +56,7 @@ class FormReady(Message):
     `base` are its own, `values` those after the overrides.
     """
 
-    name: str
+    config: ConfigChoice
     base: dict[str, str]
     values: dict[str, str]
 

@@ -11,9 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, DataTable, OptionList, Static, Tab, Tabs
+from textual.worker import get_current_worker
 
 from lorajax.errors import LorajaxError
 from lorajax.service.learning.measured import list_measured
+from lorajax_tui.asker import Asker
 from lorajax_tui.messages import (
     Evaluated,
     EvaluateFailed,
@@ -56,6 +58,7 @@ class EvaluateScreen(Frame):
         self._chosen: Path | None = None
         self._against: dict[Path, str] = {}
         self._metric, self._best_first = FIRST[0], True
+        self._looked_at: Asked | None = None
         self._found: dict[Asked, dict[str, Any]] = {}
 
     def body(self) -> Iterable[Widget]:
@@ -77,9 +80,15 @@ class EvaluateScreen(Frame):
 
     def on_mount(self) -> None:
         super().on_mount()
+        question = self.lorajax.question
+        self._tables, self._reports = Asker(question), Asker(question)
         self.query_one("#experiments").can_focus = False
         self.query_one(Notice).say("Looking for results …", kind="loading")
         self.query_one("#measured").focus()
+
+    def on_unmount(self) -> None:
+        self._tables.end()
+        self._reports.end()
 
     def on_resize(self) -> None:
         if self._asked in self._found:
@@ -99,6 +108,9 @@ class EvaluateScreen(Frame):
     def _show_list(self, message: MeasuredListed) -> None:
         if message.measured == self._measured and self._measured:
             return
+        known = set(self._measured)
+        again = {one.path for one in message.measured if one not in known}
+        self._found = {of: it for of, it in self._found.items() if of[0] not in again}
         self._measured = message.measured
         self.query_one(MeasuredList).show(self._measured, self._chosen)
         if not self._measured:
@@ -123,7 +135,8 @@ class EvaluateScreen(Frame):
 
     @on(Tabs.TabActivated)
     def _experiment_chosen(self) -> None:
-        self._look()
+        if self._asked != self._looked_at:  # the first tab is active from the start
+            self.after_rest(self._look)
 
     @property
     def _asked(self) -> Asked | None:
@@ -134,7 +147,7 @@ class EvaluateScreen(Frame):
 
     def _look(self) -> None:
         """Shows what is asked for; reckons it first where it is not known."""
-        asked = self._asked
+        self._looked_at = asked = self._asked
         if asked is None:
             return
         self.query_one("#about-table", Static).update("")
@@ -150,10 +163,13 @@ class EvaluateScreen(Frame):
         words = ["evaluate", str(path)]
         words += [] if experiment == "all" else ["--experiment", experiment]
         words += [] if against is None else ["--against", against]
+        worker = get_current_worker()
         try:
-            self.post_message(Evaluated(asked, self.lorajax.ask(words)))
+            results = self._tables.begin(words).answer()
+            self.post_message(Evaluated(asked, results))
         except LorajaxError as error:
-            self.post_message(EvaluateFailed(asked, error))
+            if not worker.is_cancelled:  # else it was halted for another question
+                self.post_message(EvaluateFailed(asked, error))
 
     @on(Evaluated)
     def _evaluated(self, message: Evaluated) -> None:
@@ -228,16 +244,18 @@ class EvaluateScreen(Frame):
             )
             self._report(asked)
 
-    @work(thread=True, group="report", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="report", exit_on_error=False)
     def _report(self, asked: Asked) -> None:
         path, _, against = asked
         out = path / "report.html"
         words = ["report", str(path), "--out", str(out)]
         words += [] if against is None else ["--against", against]
+        worker = get_current_worker()
         try:
-            self.lorajax.ask(words)
+            self._reports.begin(words).answer()
         except LorajaxError as error:
-            self.post_message(TaskFailed(error))
+            if not worker.is_cancelled:
+                self.post_message(TaskFailed(error))
         else:
             self.post_message(ReportWritten(out))
 

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
+from textual.worker import Worker, WorkerState
 
 from lorajax_tui.messages import TaskFailed
 from lorajax_tui.widgets.keys import Keys
@@ -26,7 +27,22 @@ NARROW_OR_WIDE = [(0, "-narrow"), (110, "-wide")]
 SHORT_OR_TALL = [(0, "-short"), (30, "-tall"), (40, "-high")]
 
 
-class Frame(Screen[None]):
+class Candid:
+    """A screen with workers; textual tells of a failed one only to its screen."""
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR:
+            app = cast("LorajaxApp", event.worker.node.app)
+            app.say_unforeseen(event.worker.error)
+
+    def is_at_work(self, group: str) -> bool:
+        """Whether a worker of a group has not ended: a timer then leaves it alone."""
+        workers = cast("Screen[None]", self).workers
+        mine = (one for one in workers if one.node is self and one.group == group)
+        return any(not one.is_finished for one in mine)
+
+
+class Frame(Candid, Screen[None]):
     """A main screen; subclasses give `mode` and `body`."""
 
     mode: ClassVar[str]

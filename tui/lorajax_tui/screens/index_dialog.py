@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,49 +10,19 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.suggester import Suggester
 from textual.widgets import Button, DirectoryTree, Input, Static
-from textual.widgets.directory_tree import DirEntry
+
+from lorajax_tui.screens.frame import Candid
+from lorajax_tui.widgets.folders import (
+    Folders,
+    FolderSuggester,
+    is_folder,
+    nearest_folder,
+    typed_path,
+)
 
 
-class FolderSuggester(Suggester):
-    """Completes the path of a folder; → takes the suggestion."""
-
-    def __init__(self) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-
-    async def get_suggestion(self, value: str) -> str | None:
-        typed = Path(value).expanduser()
-        parent, part = (
-            (typed, "") if value.endswith("/") else (typed.parent, typed.name)
-        )
-        try:
-            found = sorted(
-                folder.name
-                for folder in parent.iterdir()
-                if folder.name.startswith(part) and folder.is_dir()
-            )
-        except OSError:
-            return None
-        visible = [name for name in found if part or not name.startswith(".")]
-        return value + visible[0][len(part) :] if visible else None
-
-
-class Folders(DirectoryTree):
-    """The folders of a disk, without their files."""
-
-    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
-        return (p for p in paths if not p.name.startswith(".") and _is_folder(p))
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a disk that is away
-        return False
-
-
-class IndexDialog(ModalScreen[Path | None]):
+class IndexDialog(Candid, ModalScreen[Path | None]):
     """Asks for a folder; nothing in it is changed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
@@ -72,18 +41,30 @@ class IndexDialog(ModalScreen[Path | None]):
             )
             yield Input(self._folder, suggester=FolderSuggester(), id="folder")
             yield Static(id="complaint")
-            yield Folders(_nearest_folder(Path(self._folder)), id="folders")
+            yield Folders(Path.home(), id="folders")
             with Horizontal(classes="dialog-buttons"):
                 yield Button("Index", variant="primary", id="go")
                 yield Button("Cancel", id="cancel")
+
+    def on_mount(self) -> None:
+        self._open_tree(Path(self._folder))
+
+    @work(thread=True, exit_on_error=False)
+    def _open_tree(self, folder: Path) -> None:
+        """Begins the tree above the folder, so that its neighbours are seen."""
+        self.app.call_from_thread(self._show_tree, nearest_folder(folder))
+
+    def _show_tree(self, above: Path) -> None:
+        self.query_one(Folders).path = above
 
     def action_cancel(self) -> None:
         self.dismiss(None)
 
     @on(DirectoryTree.NodeHighlighted, "#folders")
-    def _picked(self, event: DirectoryTree.NodeHighlighted[DirEntry]) -> None:
-        if self.query_one(Folders).has_focus and event.node.data is not None:
-            self.query_one(Input).value = str(event.node.data.path)
+    def _picked(self) -> None:
+        folders = self.query_one(Folders)
+        if folders.has_focus and (path := folders.picked()) is not None:
+            self.query_one(Input).value = path
 
     @on(Button.Pressed, "#cancel")
     def _cancel(self) -> None:
@@ -92,25 +73,21 @@ class IndexDialog(ModalScreen[Path | None]):
     @on(Input.Submitted)
     @on(Button.Pressed, "#go")
     def _go(self) -> None:
-        self._check(Path(self.query_one(Input).value.strip()).expanduser())
+        self._check(typed_path(self.query_one(Input).value))
 
-    @work(thread=True, exclusive=True)
+    @work(thread=True, exclusive=True, group="check", exit_on_error=False)
     def _check(self, folder: Path) -> None:
         """Looks at the folder in a thread: a network disk may take its time."""
-        there = folder.is_dir()
-        self.app.call_from_thread(self._answer, folder.absolute() if there else None)
+        there = folder.absolute() if is_folder(folder) else None
+        self.app.call_from_thread(self._answer, there)
 
     def _answer(self, folder: Path | None) -> None:
+        if not self.is_active:  # it was cancelled, or has been answered, meanwhile
+            return
         if folder is not None:
             self.dismiss(folder)
         else:
             self.query_one("#complaint", Static).update("There is no such folder.")
-
-
-def _nearest_folder(folder: Path) -> Path:
-    """Where the tree begins: above the folder, so that its neighbours are seen."""
-    above = [parent for parent in folder.parents if parent.is_dir()]
-    return above[0] if above else Path.home()
 
 
 class StopDialog(ModalScreen[bool]):

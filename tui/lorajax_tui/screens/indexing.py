@@ -31,6 +31,7 @@ class Indexing(Browse):
     """
 
     _job: IndexJob | None = None
+    _is_stopped = False  # by a person's wish
 
     def action_index(self) -> None:
         from lorajax_tui.screens.index_dialog import IndexDialog, StopDialog
@@ -44,12 +45,14 @@ class Indexing(Browse):
     def _start_index(self, folder: Path | None) -> None:
         if folder is None:
             return
+        self._is_stopped = False
         self.lorajax.remember(folder=str(folder))
         self.query_one(IndexStrip).begin("indexing: looking for files …")
         self._run_index(folder)
 
     def _stop_index(self, stop: bool | None) -> None:
         if stop and self._job is not None:
+            self._is_stopped = True
             self._job.cancel()
 
     @work(thread=True, exclusive=True, group="index", exit_on_error=False)
@@ -103,5 +106,9 @@ class Indexing(Browse):
     @on(IndexFailed)
     def _index_failed(self, message: IndexFailed) -> None:
         self.query_one(IndexStrip).display = False
-        self.post_message(TaskFailed(message.error))
+        if self._is_stopped:
+            words = "What has been indexed stays."
+            self.notify(words, title="Indexing was stopped", markup=False)
+        else:
+            self.post_message(TaskFailed(message.error))
         self.lorajax.load_collection()

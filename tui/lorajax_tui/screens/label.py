@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
+from textual.worker import Worker, WorkerState
 
 from lorajax.errors import LorajaxError
 from lorajax.service.collection import library as service
@@ -18,7 +19,13 @@ from lorajax.service.collection.previews import preview
 from lorajax.service.labels import answers as answer_service
 from lorajax.service.labels import human_triplets, raters
 from lorajax.service.likeness import mapping
-from lorajax_tui.messages import QuestionFailed, QuestionLoaded
+from lorajax_tui.messages import (
+    AnswerRefused,
+    AnswerWritten,
+    QuestionFailed,
+    QuestionLoaded,
+    TaskFailed,
+)
 from lorajax_tui.screens.frame import Frame
 from lorajax_tui.screens.raters import RatersScreen
 from lorajax_tui.widgets.card import Card
@@ -53,7 +60,7 @@ class LabelScreen(Frame):
         super().__init__()
         self.question: Question | None = None
         self.answered: list[Question] = []
-        self._busy = False
+        self._busy = self._is_stale = False
         self._named = True
         self._loaded: QuestionLoaded | None = None
 
@@ -90,7 +97,11 @@ class LabelScreen(Frame):
         self._next()
 
     def _next(self) -> None:
-        self._work(lambda: None, None)
+        """Finds what to ask; one at a time, so that none knows less than the last."""
+        if self._busy:
+            self._is_stale = True
+        else:
+            self._work(lambda file: None, self.answered)
 
     def action_choose(self, left: bool) -> None:
         """Writes the answer, and asks on."""
@@ -101,16 +112,16 @@ class LabelScreen(Frame):
         if not left:
             nearer, other = other, nearer
         names = (question.anchor.name, nearer.name, other.name)
-        self.answered.append(question)
-        self._work(lambda: answer_service.write_answer(self.file, *names), None)
+        write = answer_service.write_answer
+        self._work(lambda file: write(file, *names), [*self.answered, question])
 
     def action_skip(self) -> None:
         """Passes over a comparison, for good."""
         if (question := self.question) is None or self._busy:
             return
         names = (question.anchor.name, question.left.name, question.right.name)
-        self.answered.append(question)
-        self._work(lambda: answer_service.write_skip(self.file, *names), None)
+        write = answer_service.write_skip
+        self._work(lambda file: write(file, *names), [*self.answered, question])
 
     def action_undo(self) -> None:
         """Takes the last answer of this session back, and asks it again."""
@@ -118,9 +129,9 @@ class LabelScreen(Frame):
             return
         if not self.answered:
             return self.notify("Nothing was answered since the start.", markup=False)
-        last = self.answered.pop()
+        *earlier, last = self.answered
         take_back = answer_service.take_back
-        self._work(lambda: take_back(self.file, last.identity), last)
+        self._work(lambda file: take_back(file, last.identity), earlier, last)
 
     def action_names(self) -> None:
         """Hides the names, so that pictures alone speak; or shows them again."""
@@ -136,7 +147,7 @@ class LabelScreen(Frame):
     def _change_rater(self, rater: str | None) -> None:
         if rater is not None and rater != self.lorajax.state.rater:
             self.lorajax.remember(rater=rater)
-            self.answered = []  # nobody takes back what another has said
+            self.answered = []
             self._next()
 
     def action_space(self) -> None:
@@ -148,7 +159,7 @@ class LabelScreen(Frame):
         try:
             names = [space.name for space in mapping.spaces(self.lorajax.library)]
         except LorajaxError as error:
-            self.post_message(QuestionFailed(error))
+            self.post_message(TaskFailed(error))
             return
         known = self.lorajax.state.label_space
         place = names.index(known) if known in names else 0
@@ -157,17 +168,38 @@ class LabelScreen(Frame):
             self.app.call_from_thread(self.lorajax.remember, label_space=following)
             self.app.call_from_thread(self._next)
 
-    def _work(self, first: Callable[[], None], again: Question | None) -> None:
+    def _work(
+        self,
+        write: Callable[[Path], None],
+        answered: list[Question],
+        again: Question | None = None,
+    ) -> None:
+        """Writes to the file of who answers now, then finds what to ask next.
+
+        Args:
+          answered: in this session, once it is written.
+          again: what to ask next; None is what was not asked yet.
+        """
         self._busy = True
-        self._ask(first, again)
+        self._ask(self.file, write, answered, again)
 
     @work(thread=True, group="ask", exit_on_error=False)
-    def _ask(self, first: Callable[[], None], again: Question | None) -> None:
-        """Writes what is to be written, then finds what to ask next."""
+    def _ask(
+        self,
+        file: Path,
+        write: Callable[[Path], None],
+        answered: list[Question],
+        again: Question | None,
+    ) -> None:
+        try:
+            write(file)
+        except LorajaxError as error:
+            self.post_message(AnswerRefused(error))
+            return
+        self.post_message(AnswerWritten(file, answered))
         library, space = self.lorajax.library, self.lorajax.state.label_space
         try:
-            first()
-            known = answer_service.read_answers(self.file)
+            known = answer_service.read_answers(file)
             names = {space.name for space in mapping.spaces(library)}
             chosen = space if space in names else None
             found = again or human_triplets.next_question(library, known, chosen)
@@ -182,9 +214,33 @@ class LabelScreen(Frame):
         entries = [service.entry(self.lorajax.library, key) for key in keys]
         return tuple((entry, entry and preview(entry)) for entry in entries)
 
+    @on(AnswerWritten)
+    def _written(self, message: AnswerWritten) -> None:
+        if message.file == self.file:  # nobody takes back what another has said
+            self.answered = message.answered
+
+    @on(AnswerRefused)
+    def _refused(self, message: AnswerRefused) -> None:
+        self._end()
+        self.post_message(TaskFailed(message.error))
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.worker.group == "ask" and event.state is WorkerState.ERROR:
+            self._end()
+
+    def _end(self) -> bool:
+        """Whether what was at work is still wanted; else it is done anew."""
+        self._busy, is_stale = False, self._is_stale
+        self._is_stale = False
+        if is_stale:
+            self._next()
+        return not is_stale
+
     @on(QuestionLoaded)
     def _show(self, message: QuestionLoaded) -> None:
-        self._busy, self._loaded = False, message
+        if not self._end():
+            return
+        self._loaded = message
         self.question = message.question
         self._show_status(message.answers)
         if self.question is None:
@@ -210,7 +266,9 @@ class LabelScreen(Frame):
 
     @on(QuestionFailed)
     def _show_failure(self, message: QuestionFailed) -> None:
-        self._busy, self.question = False, None
+        if not self._end():
+            return
+        self.question = None
         self._say("Nothing to ask", message.error.message, message.error.hint)
 
     def _say(self, title: str, text: str, hint: str) -> None:

@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 from lorajax.errors import LorajaxError
 from lorajax.service.labels import labelling as service
 from lorajax_tui.messages import LabelsRead
+from lorajax_tui.screens.frame import Candid
 from lorajax_tui.themes import colours
 from lorajax_tui.words import safe
 
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from lorajax_tui.app import LorajaxApp
 
 
-class LabelsScreen(ModalScreen[None]):
+_NAMED = 3  # as many as a toast holds
+
+
+class LabelsScreen(Candid, ModalScreen[None]):
     """The labels of a LoRA with a line to write more.
 
     Args:
@@ -64,48 +68,59 @@ class LabelsScreen(ModalScreen[None]):
         self._do(lambda: None)
 
     @work(thread=True, exit_on_error=False, group="labels")
-    def _do(self, change: Callable[[], object]) -> None:
-        """Changes what is said, then reads it anew."""
-        complaint = ""
+    def _do(self, change: Callable[[], service.Change | None], word: str = "") -> None:
+        """Changes what is said, by a word where it was written, and reads it anew."""
+        undone, complaint = None, ""
         try:
-            change()
+            undone = change()
         except LorajaxError as error:
             complaint = f"{error.message} · {error.hint}".removesuffix(" · ")
         try:
             (found,) = service.labelled(self._library, [self._key])
         except LorajaxError as error:
-            self.post_message(LabelsRead(complaint=error.message))
+            complaint = complaint or error.message
+            self.post_message(LabelsRead(None, word, undone, complaint))
         else:
-            self.post_message(LabelsRead(found, complaint))
+            self.post_message(LabelsRead(found, word, undone, complaint))
 
     @on(Input.Submitted)
     def _said(self, event: Input.Submitted) -> None:
-        library, word = self._library, event.value.strip()
-        if word.startswith("-") and len(word) > 1:
-            field, _, value = word[1:].partition("=")
-            gone = [(field, value or None)]
-            self._do(lambda: service.change(library, [self._key], unsay=gone))
-        elif word:
-            self._do(lambda: _say(library, self._key, word))
+        library, word = self._library, event.value
+        if word.strip():
+            self._do(lambda: _say(library, self._key, word.strip()), word)
 
     def action_undo(self) -> None:
         """Takes back what a person last said of any LoRA."""
         library = self._library
-        self._do(lambda: service.take_back(library))
+        self._do(lambda: _take_back(library))
 
     @on(LabelsRead)
     def _show(self, message: LabelsRead) -> None:
         self.query_one("#complaint", Static).update(Text(safe(message.complaint)))
+        if message.undone is not None:
+            self._say_undone(message.undone)
+        shown = self.query_one("#labels", Static)
         if message.labelled is None:
-            return
-        if not message.complaint:
-            self.query_one(Input).value = ""
+            return shown.update(Text("Its labels cannot be read.", "dim"))
+        line = self.query_one(Input)
+        if not message.complaint and line.value == message.word:
+            line.value = ""  # unless one writes on already
         title = Text(f"Labels of {safe(message.labelled.name)}")
         self.query_one(".dialog-title", Static).update(title)
-        shown = self.query_one("#labels", Static)
         if not message.labelled.labels:
             return shown.update(Text("Nothing is said of it yet.", "dim"))
         shown.update(self._table(message.labelled))
+
+    def _say_undone(self, undone: service.Change) -> None:
+        """It may have been said of another LoRA than this one."""
+        collection = cast("LorajaxApp", self.app).collection
+        changed = [*undone.removed, *undone.added]
+        known = collection.name if collection is not None else {}.get
+        names = {known(one.key) or one.key for one in changed}
+        words = {f"-{one.field}={one.value}" for one in undone.removed}
+        words |= {f"{one.field}={one.value}" for one in undone.added}
+        title = f"Taken back of {', '.join(sorted(names)[:_NAMED])}"
+        self.notify(safe(", ".join(sorted(words))), title=safe(title), markup=False)
 
     def _table(self, found: service.Labelled) -> Table:
         """Every label with its source; those that count in colour."""
@@ -115,10 +130,22 @@ class LabelsScreen(ModalScreen[None]):
             holds = one.value in found.holds.get(one.field, ())
             value = Text(safe(one.value) or "nothing", accent if holds else "dim")
             sure = "" if one.confidence is None else f" {one.confidence:.0%}"
-            source = Text(f"{one.source}{sure}", "dim")
+            source = Text(f"{safe(one.source)}{sure}", "dim")
             table.add_row(Text(safe(one.field)), value, source)
         return table
 
 
 def _say(library: Path, key: str, word: str) -> None:
-    service.change(library, [key], say=service.parse_words([word]))
+    """Says a word of a LoRA, or takes it back."""
+    if word.startswith("-") and len(word) > 1:
+        field, _, value = word[1:].partition("=")
+        service.change(library, [key], unsay=[(field, value or None)])
+    else:
+        service.change(library, [key], say=service.parse_words([word]))
+
+
+def _take_back(library: Path) -> service.Change:
+    undone = service.take_back(library)
+    if undone is None:
+        raise LorajaxError("nothing was said by you that could be taken back")
+    return undone

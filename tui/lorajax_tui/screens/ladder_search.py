@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.binding import Binding, BindingType
+from textual.worker import Worker, WorkerState
 
 from lorajax.errors import LorajaxError
 from lorajax_tui.messages import LadderFailed, LadderFound, LadderProgressed
@@ -101,6 +102,11 @@ class LadderSearch(Browse):
             self.show_ladder()
         if not self.is_stopped:
             self.show_failure(message.error)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.worker.group == "duplicates" and event.state is WorkerState.ERROR:
+            self._set_searching(False)
+            self.show_ladder()
 
     def action_stop(self) -> None:
         """Stops looking; what was found so far stays."""

@@ -15,12 +15,13 @@ from textual.widgets import Static
 
 from lorajax.service.learning import runs as service
 from lorajax_tui.messages import LogRead
+from lorajax_tui.screens.frame import Candid
 from lorajax_tui.words import safe
 
 _SECONDS = 1.0
 
 
-class LogScreen(ModalScreen[None]):
+class LogScreen(Candid, ModalScreen[None]):
     """The log of a run, read again while it is open."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,o,q", "dismiss", "Close")]
@@ -39,9 +40,13 @@ class LogScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
         self._read()
-        self.set_interval(_SECONDS, self._read)
+        self.set_interval(_SECONDS, self._read_again)
 
-    @work(thread=True, exclusive=True, exit_on_error=False)
+    def _read_again(self) -> None:
+        if not self.is_at_work("log"):
+            self._read()
+
+    @work(thread=True, group="log", exit_on_error=False)
     def _read(self) -> None:
         self.post_message(LogRead(service.read_log(self._run)))
 

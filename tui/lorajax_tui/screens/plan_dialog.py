@@ -15,11 +15,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from lorajax.errors import LorajaxError
-from lorajax_tui.screens.index_dialog import FolderSuggester
+from lorajax_tui.screens.frame import Candid
+from lorajax_tui.widgets.folders import FolderSuggester, typed_path
 from lorajax_tui.words import count, safe
 
 
-class PlanDialog(ModalScreen[tuple[Path, int] | None]):
+class PlanDialog(Candid, ModalScreen[tuple[Path, int] | None]):
     """Asks for a new file, writes the plan to it, and hands back its rows.
 
     Args:
@@ -58,7 +59,7 @@ class PlanDialog(ModalScreen[tuple[Path, int] | None]):
     @on(Input.Submitted)
     @on(Button.Pressed, "#go")
     def _go(self) -> None:
-        self._try(Path(self.query_one(Input).value.strip()).expanduser())
+        self._try(typed_path(self.query_one(Input).value))
 
     @work(thread=True, exclusive=True, exit_on_error=False)
     def _try(self, path: Path) -> None:
@@ -67,7 +68,13 @@ class PlanDialog(ModalScreen[tuple[Path, int] | None]):
         except LorajaxError as error:
             self.app.call_from_thread(self._complain, error)
         else:
-            self.app.call_from_thread(self.dismiss, (path, rows))
+            self.app.call_from_thread(self._finish, path, rows)
+
+    # Both may come when the dialog was cancelled, or answered, meanwhile.
+    def _finish(self, path: Path, rows: int) -> None:
+        if self.is_active:
+            self.dismiss((path, rows))
 
     def _complain(self, error: LorajaxError) -> None:
-        self.query_one("#complaint", Static).update(Text(safe(error.message)))
+        if self.is_active:
+            self.query_one("#complaint", Static).update(Text(safe(error.message)))

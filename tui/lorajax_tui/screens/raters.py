@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 from lorajax.errors import LorajaxError
 from lorajax.service.labels import raters as service
 from lorajax_tui.messages import AgreementFound, AgreementNotFound
-from lorajax_tui.screens.frame import SHORT_OR_TALL
+from lorajax_tui.screens.frame import SHORT_OR_TALL, Candid
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.words import count, safe
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _BAR, _DISPUTED = 12, 50
 
 
-class RatersScreen(ModalScreen[str | None]):
+class RatersScreen(Candid, ModalScreen[str | None]):
     """Asks who answers from now on, and hands back the name.
 
     Args:

@@ -16,6 +16,7 @@ from textual.widgets import Static
 from lorajax.errors import LorajaxError
 from lorajax.service.collection import library as service
 from lorajax_tui.messages import RefusedListed
+from lorajax_tui.screens.frame import Candid
 from lorajax_tui.themes import colours
 from lorajax_tui.words import count, safe
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _SHOWN = 500
 
 
-class RefusedScreen(ModalScreen[None]):
+class RefusedScreen(Candid, ModalScreen[None]):
     """A list of refusals."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,x,q", "dismiss", "Close")]

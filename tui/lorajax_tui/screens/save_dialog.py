@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
+
+from lorajax_tui.words import safe
 
 
 class SaveDialog(ModalScreen[Path | None]):
@@ -25,7 +29,8 @@ class SaveDialog(ModalScreen[Path | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static("Save as a configuration of your own", classes="dialog-title")
-            yield Static(f"In {self._folder.absolute()}", classes="dialog-text")
+            where = Text(f"In {safe(str(self._folder.absolute()))}")
+            yield Static(where, classes="dialog-text")
             yield Input(self._proposed, id="file-name")
             yield Static(id="complaint")
             with Horizontal(classes="dialog-buttons"):
@@ -47,7 +52,7 @@ class SaveDialog(ModalScreen[Path | None]):
         complaint = ""
         if not name or Path(name).name != name:
             complaint = "Expected a name without folders."
-        elif path.exists():
+        elif os.path.lexists(path):  # never raises, whatever was typed
             complaint = "There is such a file already."
         if complaint:
             self.query_one("#complaint", Static).update(complaint)

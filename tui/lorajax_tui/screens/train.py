@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -82,8 +83,12 @@ class TrainScreen(Frame):
         self.query_one("#notice", Notice).say("Looking for runs …", kind="loading")
         self.query_one(RunList).focus()
         self._list()
-        self.set_interval(_LIST_SECONDS, self._list)
+        self.set_interval(_LIST_SECONDS, self._list_again)
         self.set_interval(_WATCH_SECONDS, self._watch_chosen)
+
+    def _list_again(self) -> None:
+        if not self.is_at_work("runs"):
+            self._list()
 
     @work(thread=True, exclusive=True, group="runs", exit_on_error=False)
     def _list(self) -> None:
@@ -119,11 +124,13 @@ class TrainScreen(Frame):
 
     @work(thread=True, exclusive=True, group="read", exit_on_error=False)
     def _read(self, path: Path) -> None:
-        self.post_message(self._reader.read(path))
+        for read in self._reader.read(path):
+            self.post_message(read)
 
     @work(thread=True, exclusive=True, group="read", exit_on_error=False)
     def _read_several(self, paths: tuple[Path, ...]) -> None:
-        self.post_message(RunsRead([self._reader.read(path) for path in paths]))
+        if read := self._reader.read(*paths):
+            self.post_message(RunsRead(read))
 
     @on(RunRead)
     def _show_run(self, message: RunRead) -> None:
@@ -149,7 +156,7 @@ class TrainScreen(Frame):
     def _run_chosen(self, event: OptionList.OptionHighlighted) -> None:
         if event.option.id is not None:
             self.chosen = Path(event.option.id)
-            self._watch_chosen()
+            self.after_rest(self._watch_chosen)
 
     def recolour(self) -> None:
         self._list()
@@ -193,24 +200,25 @@ class TrainScreen(Frame):
         except LorajaxError as error:
             self.post_message(TaskFailed(error))
         else:
-            self.post_message(FormReady(config.name, base, values))
+            self.post_message(FormReady(config, base, values))
 
     @on(FormReady)
     def _show_form(self, message: FormReady) -> None:
         from lorajax_tui.screens.settings import SettingsScreen
 
-        read = (message.name, message.base, message.values)
-        self.app.push_screen(SettingsScreen(*read, self._edited))
+        if not self.is_active:  # a form is open already, or one has gone elsewhere
+            return
+        read = (message.config.name, message.base, message.values)
+        done = partial(self._edited, message.config.path)
+        self.app.push_screen(SettingsScreen(*read, done))
 
-    def _edited(self, edited: Edited) -> None:
+    def _edited(self, config: Path, edited: Edited) -> None:
         """Takes over what the form made of a configuration."""
-        new = self.query_one(NewRun)
         if edited.saved is not None:
-            new.choose(edited.saved)
             self.notify(safe(str(edited.saved)), title="Saved", markup=False)
-        new.take(edited.overrides)
+        self.query_one(NewRun).take(edited.saved or config, edited.overrides)
         if edited.start:
-            new.ask()
+            self._start(config, edited.overrides)
 
     @work(thread=True, group="start", exit_on_error=False)
     def _start(self, config: Path, overrides: Sequence[str]) -> None:

@@ -15,20 +15,21 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from lorajax.errors import LorajaxError
+from lorajax_tui.asker import Asker
 from lorajax_tui.messages import Explained, ExplainFailed
+from lorajax_tui.screens.frame import Candid
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
-    from lorajax.service.asking import Question
     from lorajax.service.likeness.explaining import Explanation, Part
     from lorajax_tui.app import LorajaxApp
 
 _BAR = 20
 
 
-class WhyScreen(ModalScreen[None]):
+class WhyScreen(Candid, ModalScreen[None]):
     """The parts of a similarity, those that add most first.
 
     Args:
@@ -41,7 +42,6 @@ class WhyScreen(ModalScreen[None]):
     def __init__(self, first: str, second: str, space: str | None) -> None:
         super().__init__()
         self._asked = (first, second, space)
-        self._question: Question | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -wide"):
@@ -52,6 +52,7 @@ class WhyScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
+        self._asker = Asker(cast("LorajaxApp", self.app).question)
         self._explain()
 
     @work(thread=True, exit_on_error=False)
@@ -62,15 +63,14 @@ class WhyScreen(ModalScreen[None]):
         app, (first, second, space) = cast("LorajaxApp", self.app), self._asked
         words = ["explain", first, second, "--library", str(app.library)]
         words += ["--space", space] if space else []
-        self._question = question = app.question(words)
         try:
-            self.post_message(Explained(read_explanation(question.answer())))
+            answer = self._asker.begin(words).answer()
+            self.post_message(Explained(read_explanation(answer)))
         except LorajaxError as error:
             self.post_message(ExplainFailed(error))
 
     def on_unmount(self) -> None:
-        if self._question is not None:
-            self._question.halt()
+        self._asker.end()
 
     @on(ExplainFailed)
     def _show_failure(self, message: ExplainFailed) -> None:

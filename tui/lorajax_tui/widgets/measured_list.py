@@ -35,7 +35,7 @@ class MeasuredList(OptionList):
 def about_table(results: dict[str, Any], metric: str) -> Text:
     """What was measured of whom, in a line."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(metric, "bold").append(f" · {safe(str(results['truth']))}")
+    text.append(safe(metric), "bold").append(f" · {safe(str(results['truth']))}")
     text.append(
         f" · {count(results['n_queries'], 'query').replace('querys', 'queries')}"
     )

@@ -47,8 +47,8 @@ class Methods(DataTable[Text]):
         metrics = [metric, *(name for name in metrics_of(rows) if name != metric)]
         values = [row[metric]["mean"] for row in rows if metric in row]
         winner, largest = ordered(rows, metric)[0]["method"], max(values, default=1.0)
-        heads = [Text("Method"), Text(metric, justify="right"), Text()]
-        heads += [Text(name, justify="right") for name in metrics[1:]]
+        heads = [Text("Method"), _head(metric), Text()]
+        heads += map(_head, metrics[1:])
         lines = []
         for row in shown:
             marks = row["method"] == winner, row["method"] == against
@@ -107,6 +107,10 @@ def ordered(rows: Sequence[Mapping[str, Any]], metric: str) -> list[Mapping[str,
     having = [row for row in rows if metric in row]
     ranked = sorted(having, key=lambda row: sign * row[metric]["mean"])
     return ranked + [row for row in rows if metric not in row]
+
+
+def _head(metric: str) -> Text:
+    return Text(safe(metric), justify="right")
 
 
 def _cell(value: Any) -> Text:

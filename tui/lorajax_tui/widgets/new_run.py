@@ -48,6 +48,11 @@ class NewRun(Vertical):
         self.border_title = "New run"
         self.choose(None)
 
+    def take(self, config: Path, overrides: Sequence[str]) -> None:
+        """Shows a configuration with its overrides."""
+        self.choose(config)
+        self.query_one(Input).value = shlex.join(overrides)
+
     def choose(self, config: Path | None) -> None:
         """Lists the configurations anew and chooses one; None is the first."""
         found = find_configs()
@@ -57,10 +62,6 @@ class NewRun(Vertical):
         wanted = str(config.absolute()) if config is not None else None
         if found:
             select.value = wanted if wanted in self._configs else str(found[0].path)
-
-    def take(self, overrides: Sequence[str]) -> None:
-        """Shows these overrides."""
-        self.query_one(Input).value = shlex.join(overrides)
 
     @on(Select.Changed)
     def _config_changed(self, event: Select.Changed) -> None:

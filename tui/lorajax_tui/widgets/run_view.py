@@ -77,7 +77,8 @@ class RunView(Vertical):
     def _progress(self, run: Run, curves: Curves) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
         if run.status is None or not run.status.total:
-            return text.append("waiting for its first step", "dim")
+            words = "waiting for its first step" if run.is_active else ""
+            return text.append(words, "dim")
         step, total = run.status.step, run.status.total
         text.append_text(meter(step / total, _BAR, colours(self.app)))
         text.append(f" {step:,}/{total:,}")

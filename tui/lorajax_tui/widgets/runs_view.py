@@ -69,7 +69,7 @@ class RunsView(Vertical):
                 cells = [mean_text(row.get(metric)) for row in rows]
                 table.add_row(f"unseen {metric}".replace("_", " "), *cells)
         for key, values in list(settings.items())[:_SETTINGS]:
-            table.add_row(key, *(Text(safe(str(v), _WORD)) for v in values))
+            table.add_row(Text(safe(key)), *(Text(safe(str(v), _WORD)) for v in values))
         if len(settings) > _SETTINGS:
             table.add_row(f"and {len(settings) - _SETTINGS} more settings differ")
         return table

@@ -1,0 +1,50 @@
+"""Asking one thing at a time of a process of its own, which nobody outlives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from textual.worker import get_current_worker
+
+from lorajax.errors import LorajaxError
+
+if TYPE_CHECKING:
+    from lorajax.service.asking import Question
+
+
+class Asker:
+    """The question that a screen waits for; a new one halts the one before.
+
+    Args:
+      start: starts a process for a question.
+    """
+
+    def __init__(self, start: Callable[[Sequence[str]], Question]) -> None:
+        self._start = start
+        self._question: Question | None = None
+        self._is_over, self._turn = False, Lock()
+
+    def begin(self, words: Sequence[str]) -> Question:
+        """Begins to ask; for threads of workers.
+
+        Raises:
+          LorajaxError: where nobody waits for the answer any longer.
+        """
+        with self._turn:
+            if self._is_over or get_current_worker().is_cancelled:
+                raise LorajaxError("nobody waits for the answer any longer")
+            self._halt()
+            self._question = self._start(words)
+            return self._question
+
+    def end(self) -> None:
+        """Halts what is asked; from now on nothing is."""
+        with self._turn:
+            self._is_over = True
+            self._halt()
+
+    def _halt(self) -> None:
+        if self._question is not None:
+            self._question.halt()
