@@ -181,6 +181,24 @@ async def test_a_lora_of_the_library_is_found_on_the_map(make_app: MakeApp) -> N
         assert table.row_count == 1
 
 
+async def test_a_lora_that_the_filter_hides_is_found_and_walked_from(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        scatter = await shown(pilot)
+        await pilot.press("slash", *"clay", "enter", "1")
+        await pilot.press("slash", *"line", "enter", "m")
+        await until(pilot, lambda: scatter.cursor is not None)
+        assert scatter.names[scatter.cursor or 0] == "Ink line" and scatter.lit.all()
+        for key in "hljk":
+            await pilot.press(key)
+        scatter.light(np.array([name == "[red]Clay" for name in scatter.names]))
+        scatter.choose(list(scatter.names).index("Ink line"))
+        await pilot.press("h")  # as the first step: to what is lit
+        assert scatter.names[scatter.cursor or 0] == "[red]Clay"
+
+
 async def test_without_vectors_the_map_says_what_to_do(
     make_app: MakeApp, tmp_path: Path
 ) -> None:

@@ -140,7 +140,10 @@ class MapScreen(Browse):
     def _choose_wanted(self) -> None:
         keys = self.map.keys if self.map is not None else ()
         if self._wanted in keys:
-            self.query_one(Scatter).choose(keys.index(self._wanted))
+            scatter, place = self.query_one(Scatter), keys.index(self._wanted)
+            if not scatter.lit[place]:
+                self.query_one("#filter", Input).value = ""
+            scatter.choose(place)
             self._wanted = ""
 
     def _describe(self, found: mapping.SpaceMap) -> None:
