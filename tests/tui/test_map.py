@@ -1,10 +1,13 @@
 """The map: dots, colours, filter, keys and mouse, and its empty states."""
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lorajax.errors import LorajaxError
 from lorajax.library import Library
 from lorajax.service.likeness import mapping
 from lorajax_tui.braille import View, towards
@@ -13,6 +16,7 @@ from lorajax_tui.screens.neighbours import NeighboursScreen
 from lorajax_tui.widgets.scatter import Scatter
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import opened, screen_text, until, words
+from tests.tui.questions import Answering
 
 
 async def shown(pilot) -> Scatter:
@@ -197,6 +201,99 @@ async def test_a_lora_that_the_filter_hides_is_found_and_walked_from(
         scatter.choose(list(scatter.names).index("Ink line"))
         await pilot.press("h")  # as the first step: to what is lit
         assert scatter.names[scatter.cursor or 0] == "[red]Clay"
+
+
+async def test_the_first_map_is_of_the_space_of_the_lora_that_is_wanted(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await pilot.press("slash", *"watercolour", "enter", "m")
+        await until(pilot, lambda: isinstance(app.screen, MapScreen))
+        scatter = app.screen.query_one(Scatter)
+        await until(pilot, lambda: scatter.cursor is not None)
+        assert list(scatter.names) == ["Watercolour"]
+
+
+async def test_a_lora_without_a_vector_is_said_to_be_nowhere(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await pilot.press("slash", *"operator", "enter", "m")
+        await until(pilot, lambda: bool(app._notifications))
+        (said,) = app._notifications
+        assert said.title == "Not on the map" and "no vector" in said.message
+        await pilot.press("1", "r", "3", "b")
+        scatter = app.screen.query_one(Scatter)
+        await until(pilot, lambda: len(scatter.names) == 4)
+        assert scatter.cursor is None and len(app._notifications) == 1
+
+
+async def test_a_map_that_comes_late_is_not_shown_over_a_newer_one(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, drawn, ended = threading.Event(), mapping.map_space, []
+
+    def slow(path: Path, space: str | None = None):
+        found = drawn(path, space)
+        if found.space.startswith("sdxl"):
+            gate.wait(10)
+        ended.append(found.space)
+        return found
+
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        scatter = await shown(pilot)
+        monkeypatch.setattr(mapping, "map_space", slow)
+        await pilot.press("b", "b")  # there and back before it is drawn
+        await until(pilot, lambda: len(ended) == 1)
+        gate.set()
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert len(ended) == 2 and len(scatter.names) == 4
+
+
+async def test_other_spaces_can_be_drawn_where_one_cannot(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = mapping.map_space
+
+    def failing(path: Path, space: str | None = None):
+        if space is None:
+            raise LorajaxError("[b]it fails")
+        return drawn(path, space)
+
+    monkeypatch.setattr(mapping, "map_space", failing)
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await pilot.press("3")
+        await until(pilot, lambda: "[b]it fails" in screen_text(pilot))
+        await pilot.press("b")
+        await until(pilot, lambda: "sdxl in" in screen_text(pilot))
+        assert not app._notifications
+
+
+async def test_umap_is_halted_when_nobody_waits_for_it(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapping, "has_umap", lambda: True)
+    question = Answering(seconds=(20,))
+    app = make_app(question=question)
+    async with app.run_test(size=(120, 40)) as pilot:
+        scatter = await shown(pilot)
+        begun = time.monotonic()
+        await pilot.press("u")
+        await until(pilot, lambda: len(question.asked) == 1)
+        await pilot.press("u")
+        await until(pilot, lambda: "PCA →" in screen_text(pilot))
+        await app.workers.wait_for_complete()
+        assert "No map yet" not in screen_text(pilot) and scatter.display
+        await pilot.press("u")
+        await until(pilot, lambda: len(question.asked) == 2)
+        assert question.asked[0][0] == "map"
+    assert time.monotonic() - begun < 10
 
 
 async def test_without_vectors_the_map_says_what_to_do(

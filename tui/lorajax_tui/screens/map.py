@@ -12,15 +12,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input, Static
+from textual.worker import get_current_worker
 
 from lorajax.errors import LorajaxError
 from lorajax.service.likeness import grouping as grouping_service
 from lorajax.service.likeness import mapping
-from lorajax_tui.messages import (
-    MapFailed,
-    MapLoaded,
-    NeighboursWanted,
-)
+from lorajax_tui.asking import Asking
+from lorajax_tui.messages import MapFailed, MapLoaded, NeighboursWanted
 from lorajax_tui.screens.browse import Browse
 from lorajax_tui.themes import palette
 from lorajax_tui.widgets.details import Details
@@ -51,6 +49,7 @@ class MapScreen(Browse):
         self._spaces: list[mapping.Space] = []
         self._groupings: list[Grouping] = []
         self._wanted = ""
+        self._asking = Asking(lambda words: self.lorajax.question(words))
 
     def body(self) -> Iterable[Widget]:
         yield Horizontal(
@@ -83,35 +82,48 @@ class MapScreen(Browse):
         self._wanted = key
         if self.map is not None and key in self.map.keys:
             return self._choose_wanted()
-        collection = self.lorajax.collection
+        collection, bases = self.lorajax.known, [one.base_model for one in self._spaces]
         base = collection.base_model(key) if collection is not None else None
-        if base is not None and base in [space.base_model for space in self._spaces]:
+        if base is not None and (not bases or base in bases):
             self.lorajax.remember(map_space=base)
         self._load()
 
     def _load(self) -> None:
         if self.map is None:
             self._say("Drawing the map …", kind="loading")
+        self._halt()
         self._read(self.lorajax.state.map_space, self.lorajax.state.map_method)
+
+    def on_unmount(self) -> None:
+        self._halt()
+
+    def _halt(self) -> None:
+        """Nobody waits any longer for what is being drawn."""
+        self.workers.cancel_group(self, "map")
+        self._asking.halt()
 
     @work(thread=True, exclusive=True, group="map", exit_on_error=False)
     def _read(self, space: str, method: str) -> None:
-        library = self.lorajax.library
+        worker, library = get_current_worker(), self.lorajax.library
+        known: list[mapping.Space] = []
         try:
             known = mapping.spaces(library)
             names = {name for one in known for name in (one.name, one.base_model)}
-            umap = method == "umap" and mapping.has_umap()
-            draw = mapping.umap_in_process if umap else mapping.map_space
-            found = draw(library, space if space in names else None)
+            name = space if space in names else None
+            if method == "umap" and mapping.has_umap():
+                found = mapping.umap_in_process(library, name, self._asking)
+            else:
+                found = mapping.map_space(library, name)
             groupings = grouping_service.groupings(library, found.keys)
+            answer = MapLoaded(found, known, groupings)
         except LorajaxError as error:
-            self.post_message(MapFailed(error))
-        else:
-            self.post_message(MapLoaded(found, known, groupings))
+            answer = MapFailed(error, known)
+        if not worker.is_cancelled:  # what was asked for since comes last
+            self.post_message(answer)
 
     @on(MapFailed)
     def _show_failure(self, message: MapFailed) -> None:
-        self.map = None
+        self.map, self._spaces, self._wanted = None, message.spaces, ""
         self._say("No map yet", message.error.message, message.error.hint)
 
     def _say(self, title: str, text: str = "", hint: str = "", kind: str = "") -> None:
@@ -144,7 +156,10 @@ class MapScreen(Browse):
             if not scatter.lit[place]:
                 self.query_one("#filter", Input).value = ""
             scatter.choose(place)
-            self._wanted = ""
+        elif self._wanted:
+            words = "It has no vector in this space."
+            self.notify(words, title="Not on the map", markup=False)
+        self._wanted = ""
 
     def _describe(self, found: mapping.SpaceMap) -> None:
         base, basis, encoder = found.space.rsplit(":", 2)
@@ -196,13 +211,14 @@ class MapScreen(Browse):
 
     def action_space(self) -> None:
         """Draws the next space."""
-        names = [space.name for space in self._spaces]
-        if self.map is None or len(names) < 2:
+        known, asked = self._spaces, self.lorajax.state.map_space
+        if len(known) == 1:
             self.notify("All LoRAs lie in this space.", markup=False)
-            return
-        following = (names.index(self.map.space) + 1) % len(names)
-        self.lorajax.remember(map_space=names[following])
-        self._load()
+        elif known:
+            fits = [asked in (one.name, one.base_model) for one in known]
+            here = fits.index(True) if any(fits) else 0
+            self.lorajax.remember(map_space=known[(here + 1) % len(known)].name)
+            self._load()
 
     def action_project(self) -> None:
         """Changes between PCA and UMAP."""
