@@ -132,6 +132,15 @@ async def test_the_filter_is_kept_from_lora_to_lora(make_app: MakeApp) -> None:
         await until(pilot, lambda: table.row_count == 3)
 
 
+async def test_a_filter_is_not_lost_to_a_move_of_the_cursor(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await near(app, pilot)
+        await pilot.press("slash", *"rank>=8")
+        table.action_cursor_down()  # before the filter has rested
+        await until(pilot, lambda: table.row_count == 2)
+
+
 async def test_copies_share_a_line(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(120, 36)) as pilot:
