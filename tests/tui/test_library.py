@@ -35,8 +35,12 @@ async def test_typing_filters_and_escape_clears(make_app: MakeApp) -> None:
         assert app.focused is table
         await pilot.press("escape")
         assert table.row_count == 6
-        await pilot.press("slash", *"zzz")
+        await pilot.press("slash", *'"ink wash"')
+        assert names(table) == ["Ink wash"]
+        await pilot.press("ctrl+u", *'"wash ink"')
         assert "Nothing fits" in screen_text(pilot)
+        await pilot.press("enter", "p", "v", "e", "m")  # nobody sees what they mean
+        assert app.pinned is None and isinstance(app.screen, LibraryScreen)
         await pilot.press("escape")
         assert "Ink wash" in screen_text(pilot)
 

@@ -14,7 +14,7 @@ from lorajax_tui.braille import View, towards
 from lorajax_tui.screens.map import MapScreen
 from lorajax_tui.screens.neighbours import NeighboursScreen
 from lorajax_tui.widgets.scatter import Scatter
-from tests.tui.conftest import MakeApp
+from tests.tui.conftest import NAMES, MakeApp
 from tests.tui.driving import opened, screen_text, until, words
 from tests.tui.questions import Answering
 
@@ -136,6 +136,7 @@ async def test_the_filter_dims_and_keeps_the_cursor_among_what_fits(
     app = make_app()
     async with app.run_test(size=(120, 40)) as pilot:
         scatter = await shown(pilot)
+        ranks = [4 * NAMES.index(name) for name in scatter.names]
         await pilot.press("slash", *"ink")
         await until(pilot, lambda: "2 of 4" in screen_text(pilot))
         text = words(pilot, "#scatter")
@@ -144,6 +145,13 @@ async def test_the_filter_dims_and_keeps_the_cursor_among_what_fits(
         assert scatter.names[scatter.cursor or 0].startswith("Ink")
         await pilot.press("escape")
         assert "Clay" in words(pilot, "#scatter")
+        await pilot.press("slash", *'"wash ink"')
+        await until(pilot, lambda: "0 of 4" in screen_text(pilot))
+        await pilot.press("ctrl+u", *"ran>=8")
+        await until(pilot, lambda: "did you mean rank?" in screen_text(pilot))
+        await pilot.press("ctrl+u", *"rank>=8")
+        await until(pilot, lambda: scatter.lit.tolist() == [r >= 8 for r in ranks])
+        assert "sd15 in the base space" in screen_text(pilot)
 
 
 async def test_colours_spaces_and_what_is_remembered(make_app: MakeApp) -> None:

@@ -81,10 +81,13 @@ class LabelsRead(Message):
 
 @dataclass
 class ConditionsFitted(Message):
-    """Which LoRAs fit the conditions of a filter; `error` where none could be asked."""
+    """Which LoRAs fit the conditions of a filter; `error` where none could be asked.
+
+    `keys` are None where there are no conditions: all fit.
+    """
 
     where: str
-    keys: frozenset[str] = frozenset()
+    keys: frozenset[str] | None = None
     error: LorajaxError | None = None
 
 

@@ -17,10 +17,16 @@ from textual.worker import get_current_worker
 from lorajax.errors import LorajaxError
 from lorajax.service.likeness import grouping as grouping_service
 from lorajax.service.likeness import mapping
+from lorajax.service.likeness.filter_line import parse_line
 from lorajax_tui.asking import Asking
-from lorajax_tui.messages import MapFailed, MapLoaded, NeighboursWanted
-from lorajax_tui.screens.browse import Browse
-from lorajax_tui.themes import palette
+from lorajax_tui.messages import (
+    ConditionsFitted,
+    MapFailed,
+    MapLoaded,
+    NeighboursWanted,
+)
+from lorajax_tui.screens.filtered import Filtered
+from lorajax_tui.themes import colours, palette
 from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.legend import Legend
 from lorajax_tui.widgets.notice import Notice
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
     from lorajax.service.likeness.grouping import Grouping
 
 
-class MapScreen(Browse):
+class MapScreen(Filtered):
     """The map, the groups below it, and details of the chosen dot beside it."""
 
     mode = "map"
@@ -54,11 +60,7 @@ class MapScreen(Browse):
     def body(self) -> Iterable[Widget]:
         yield Horizontal(
             Vertical(
-                Horizontal(
-                    Input(placeholder="Filter: /", id="filter", compact=True),
-                    Static(id="shown"),
-                    id="filter-line",
-                ),
+                self.filter_line("shown"),
                 ContentSwitcher(
                     Notice(id="notice"),
                     Vertical(Scatter(id="scatter"), Legend(id="legend"), id="map"),
@@ -143,11 +145,15 @@ class MapScreen(Browse):
         if not same:
             scatter.show(self.map.positions, self.map.names)
         self._paint()
-        self._filter()
         self._describe(self.map)
+        if self._wanted and self._wanted not in self.map.keys:
+            words = "It has no vector in this space."
+            self.notify(words, title="Not on the map", markup=False)
+            self._wanted = ""
         if not isinstance(self.focused, Input):
             scatter.focus()
-        self._choose_wanted()
+        self.filtering = ConditionsFitted("")  # the collection may be another one
+        self.refilter()
 
     def _choose_wanted(self) -> None:
         keys = self.map.keys if self.map is not None else ()
@@ -156,12 +162,17 @@ class MapScreen(Browse):
             if not scatter.lit[place]:
                 self.query_one("#filter", Input).value = ""
             scatter.choose(place)
-        elif self._wanted:
-            words = "It has no vector in this space."
-            self.notify(words, title="Not on the map", markup=False)
-        self._wanted = ""
+            self._wanted = ""
 
-    def _describe(self, found: mapping.SpaceMap) -> None:
+    def _describe(
+        self, found: mapping.SpaceMap, error: LorajaxError | None = None
+    ) -> None:
+        """Says what is drawn, or why the filter cannot be read."""
+        if error is not None:
+            words = Text(
+                safe(f"{error.message}; {error.hint}"), colours(self.app)["warning"]
+            )
+            return self.query_one("#about-map", Static).update(words)
         base, basis, encoder = found.space.rsplit(":", 2)
         learned = "the base space" if encoder == "none" else f"{basis}:{encoder}"
         text = Text(no_wrap=True, overflow="ellipsis")
@@ -188,15 +199,17 @@ class MapScreen(Browse):
         """Colours the dots by their groups; the largest groups get a colour each."""
         if self.map is None:
             return
-        colours, chosen = palette(self.app), self._grouping
+        own_colours, chosen = palette(self.app), self._grouping
         others = "bright_black" if self.app.current_theme.ansi else "#808080"
-        names = chosen.names[: len(colours)] if chosen is not None else ()
+        names = chosen.names[: len(own_colours)] if chosen is not None else ()
         place = {name: i for i, name in enumerate(names)}
         own = chosen.of if chosen is not None else ("",) * len(self.map.keys)
-        groups = np.array([place.get(name, len(colours)) for name in own], dtype=int)
-        last = others if chosen is not None else colours[0]
-        self.query_one(Scatter).paint(groups, [*colours, last])
-        self.query_one(Legend).show(chosen, colours, others)
+        groups = np.array(
+            [place.get(name, len(own_colours)) for name in own], dtype=int
+        )
+        last = others if chosen is not None else own_colours[0]
+        self.query_one(Scatter).paint(groups, [*own_colours, last])
+        self.query_one(Legend).show(chosen, own_colours, others)
 
     def action_colour(self) -> None:
         """Colours by the next thing that is known."""
@@ -232,29 +245,24 @@ class MapScreen(Browse):
             self._say("Drawing the map …", "UMAP takes a while.", kind="loading")
         self._load()
 
-    def action_filter(self) -> None:
-        self.query_one("#filter", Input).focus()
+    def filtered(self) -> Widget:
+        return self.query_one(Scatter)
 
-    def action_clear_filter(self) -> None:
-        self.query_one("#filter", Input).value = ""
-        self.query_one(Scatter).focus()
-
-    @on(Input.Submitted, "#filter")
-    def _filter_submitted(self) -> None:
-        self.query_one(Scatter).focus()
-
-    @on(Input.Changed, "#filter")
-    def _filter(self) -> None:
-        """Dims the dots that do not hold every word."""
-        collection = self.lorajax.collection
+    def refilter(self) -> None:
+        """Dims the dots that do not fit."""
+        collection, asked = self.lorajax.known, parse_line(self.line)
         if self.map is None or collection is None:
             return
-        words = self.query_one("#filter", Input).value
-        fits = collection.keys_with(words) if words.strip() else set(self.map.keys)
-        lit = np.array([key in fits for key in self.map.keys], dtype=bool)
+        if (fits := self.fits(asked.where)) is None:
+            return
+        keys = self.map.keys
+        fitting = collection.keys_with(asked.text, fits.keys) if asked else set(keys)
+        lit = np.array([key in fitting for key in keys], dtype=bool)
         self.query_one(Scatter).light(lit)
-        filtered = f"{int(lit.sum()):,} of {len(lit):,}" if words.strip() else ""
+        filtered = f"{int(lit.sum()):,} of {len(lit):,}" if asked else ""
         self.query_one("#shown", Static).update(filtered)
+        self._describe(self.map, fits.error)
+        self._choose_wanted()
 
     @on(Scatter.Chosen)
     def _walk(self, message: Scatter.Chosen) -> None:

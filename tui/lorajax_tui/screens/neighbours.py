@@ -16,7 +16,7 @@ from lorajax.errors import LorajaxError
 from lorajax.service.likeness.filter_line import parse_line
 from lorajax.service.likeness.searching import Query, search
 from lorajax_tui.messages import NeighboursFailed, NeighboursFound
-from lorajax_tui.screens.browse import Browse
+from lorajax_tui.screens.filtered import Filtered
 from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.near_table import NearTable
 from lorajax_tui.widgets.notice import Notice
@@ -27,7 +27,7 @@ SHOWN = 50
 _HASH = 6  # signs of a hash that tell spaces apart
 
 
-class NeighboursScreen(Browse):
+class NeighboursScreen(Filtered):
     """The nearest LoRAs of one, with a trail of where one came from."""
 
     mode = "neighbours"
@@ -51,11 +51,7 @@ class NeighboursScreen(Browse):
         yield Horizontal(
             Vertical(
                 Trail(id="trail"),
-                Horizontal(
-                    Input(placeholder="Filter: /", id="filter", compact=True),
-                    Static(id="query"),
-                    id="filter-line",
-                ),
+                self.filter_line("query"),
                 ContentSwitcher(
                     Notice(id="notice"), NearTable(id="near"), initial="notice"
                 ),
@@ -120,25 +116,16 @@ class NeighboursScreen(Browse):
             return None
         return self.query_one(NearTable).chosen()
 
-    def action_filter(self) -> None:
-        self.query_one("#filter", Input).focus()
+    def filtered(self) -> Widget:
+        return self.query_one(NearTable)
 
-    def action_clear_filter(self) -> None:
-        self.query_one("#filter", Input).value = ""
-        self.query_one(NearTable).focus()
-
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self) -> None:
+    def refilter(self) -> None:
         if self.trail:
             self.after_rest(self._look)
 
-    @on(Input.Submitted, "#filter")
-    def _filter_submitted(self) -> None:
-        self.query_one(NearTable).focus()
-
     @property
     def _asked(self) -> tuple[Step, str]:
-        return self.trail[-1], self.query_one("#filter", Input).value
+        return self.trail[-1], self.line
 
     def _look(self) -> None:
         """Looks for what the end of the trail and the filter ask for."""
