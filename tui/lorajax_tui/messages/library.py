@@ -72,6 +72,14 @@ class StrengthsLoaded(Message):
 
 
 @dataclass
+class StrengthsFailed(Message):
+    """The weights of a LoRA that was only looked at cannot be read."""
+
+    key: str
+    error: LorajaxError
+
+
+@dataclass
 class LabelsRead(Message):
     """What is said of one LoRA; `complaint` where a change was refused."""
 

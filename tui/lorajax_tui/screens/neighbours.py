@@ -46,6 +46,7 @@ class NeighboursScreen(Filtered):
         super().__init__()
         self.trail: list[Step] = []
         self._space: str | None = None
+        self._step: Step | None = None  # whose neighbours are shown
 
     def body(self) -> Iterable[Widget]:
         yield Horizontal(
@@ -114,6 +115,8 @@ class NeighboursScreen(Filtered):
     def _chosen(self) -> Lora | None:
         if self.query_one(ContentSwitcher).current != "near":
             return None
+        if self._step != self.trail[-1]:
+            return None  # its neighbours are on their way
         return self.query_one(NearTable).chosen()
 
     def filtered(self) -> Widget:
@@ -154,7 +157,7 @@ class NeighboursScreen(Filtered):
         found = message.results
         if not self.trail or message.asked != self._asked:
             return
-        self._space = found.space
+        self._space, self._step = found.space, message.asked[0]
         if not found.matches:
             if parse_line(message.asked[1]):
                 return self._say("Nothing fits", "No neighbour does.", "Esc clears.")
