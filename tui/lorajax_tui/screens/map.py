@@ -29,9 +29,10 @@ from lorajax_tui.screens.filtered import Filtered
 from lorajax_tui.themes import colours, palette
 from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.legend import Legend
+from lorajax_tui.widgets.map_words import about_map
 from lorajax_tui.widgets.notice import Notice
 from lorajax_tui.widgets.scatter import Scatter
-from lorajax_tui.words import count, safe
+from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
     from lorajax.service.likeness.grouping import Grouping
@@ -168,22 +169,11 @@ class MapScreen(Filtered):
         self, found: mapping.SpaceMap, error: LorajaxError | None = None
     ) -> None:
         """Says what is drawn, or why the filter cannot be read."""
+        words = about_map(found)
         if error is not None:
-            words = Text(
-                safe(f"{error.message}; {error.hint}"), colours(self.app)["warning"]
-            )
-            return self.query_one("#about-map", Static).update(words)
-        base, basis, encoder = found.space.rsplit(":", 2)
-        learned = "the base space" if encoder == "none" else f"{basis}:{encoder}"
-        text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(safe(base), "bold")
-        text.append(f" in {safe(learned)} · {count(len(found.keys), 'LoRA')} · ", "dim")
-        if found.explained is None:
-            text.append("UMAP", "dim")
-        else:
-            first, second = found.explained
-            text.append(f"PCA → {first:.0%} ↑ {second:.0%}", "dim")
-        self.query_one("#about-map", Static).update(text)
+            said = safe(f"{error.message}; {error.hint}")
+            words = Text(said, colours(self.app)["warning"])
+        self.query_one("#about-map", Static).update(words)
 
     @property
     def _grouping(self) -> Grouping | None:
