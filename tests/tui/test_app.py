@@ -15,12 +15,16 @@ from lorajax_tui import words
 from lorajax_tui.app import LorajaxApp
 from lorajax_tui.collection import Collection
 from lorajax_tui.screens import train
+from lorajax_tui.screens.compare import CompareScreen
 from lorajax_tui.screens.log import LogScreen
+from lorajax_tui.screens.map import MapScreen
+from lorajax_tui.screens.neighbours import NeighboursScreen
 from lorajax_tui.state import State, load_state, save_state
 from lorajax_tui.themes import colours, palette
 from lorajax_tui.widgets.meter import meter
 from tests.tui.conftest import ROOT, MakeApp
 from tests.tui.driving import opened, screen_text, until
+from tests.tui.driving import words as words_of
 
 HEAVY = "jax flax optax orbax sklearn matplotlib pandas"
 CODE = f"""
@@ -111,6 +115,34 @@ async def test_what_nobody_foresaw_is_said_once(
         app._unforeseen.clear()
         app.push_screen(LogScreen(Path("runs", "one")))
         await until(pilot, lambda: "OSError: the disk is [away]" in screen_text(pilot))
+
+
+async def test_a_comparison_left_open_hides_no_other_lora(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot)
+        await pilot.press("enter", "3", "1", "down")
+        for number, kind in (("2", NeighboursScreen), ("3", MapScreen)):
+            await pilot.press(number)
+            app.push_screen(CompareScreen("a", "b"))
+            await pilot.press("1", "enter" if kind is NeighboursScreen else "m")
+            await until(pilot, lambda kind=kind: isinstance(app.screen, kind))
+        await until(pilot, lambda: "Ink line" in words_of(pilot, "#facts"))
+        await pilot.press("2")
+        assert words_of(pilot, "#trail") == "Ink line"
+
+
+async def test_a_pin_is_told_before_all_is_read(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot)
+        app.first_page, app.collection = app.collection, None
+        await pilot.press("p", "p")
+        said = [(n.title, n.message) for n in app._notifications]
+        assert said == [
+            ("Pinned", "v compares another with [red]Clay."),
+            ("Let go", "Nothing is pinned."),
+        ]
 
 
 @pytest.mark.slow

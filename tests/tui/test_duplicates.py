@@ -23,6 +23,7 @@ from lorajax.service.likeness.ladder_documents import ladder_document, read_ladd
 from lorajax_tui.screens.compare import CompareScreen
 from lorajax_tui.screens.duplicates import DuplicatesScreen
 from lorajax_tui.screens.neighbours import NeighboursScreen
+from lorajax_tui.widgets.member_table import MemberTable
 from lorajax_tui.words import fitted, size
 from tests.library.duplicates.variants import read, save, scaled
 from tests.tui.conftest import MakeApp
@@ -175,7 +176,11 @@ async def test_a_file_is_walked_from_and_compared(make_app: MakeApp) -> None:
         await pilot.press("v")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         assert getattr(app.screen, "_keys", None) == (one.key, other.key)
-        await pilot.press("escape", "enter")
+        await pilot.press("escape")
+        table = app.screen.query_one(MemberTable)
+        await pilot.click(table, offset=(4, 0))
+        await until(pilot, lambda: one.name in words(pilot, "#facts"))
+        await pilot.click(table, offset=(4, 1), times=2)
         await until(pilot, lambda: isinstance(app.screen, NeighboursScreen))
         await until(pilot, lambda: words(pilot, "#trail") == other.name)
         app.load_collection()

@@ -155,7 +155,7 @@ async def test_an_answer_that_cannot_be_written_is_said_and_asked_again(
         file.mkdir()
         await pilot.press("left")
         await until(pilot, lambda: bool(app._notifications))
-        assert any("cannot be written" in n.title for n in app._notifications)
+        assert any("cannot be read" in n.title for n in app._notifications)
         assert screen.question is first and screen.answered == []
         assert "Nothing to ask" not in screen_text(pilot)
         file.rmdir()

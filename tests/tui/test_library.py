@@ -1,14 +1,26 @@
 """The library screen: browse, filter, sort, index, and its empty and failed states."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import pytest
 from textual.widgets import DirectoryTree, Input, Static
 
+from lorajax.errors import LorajaxError
 from lorajax.library import Library, Refusal
+from lorajax.service.collection import library as service
+from lorajax.service.likeness import comparing
+from lorajax_tui.screens import browse
 from lorajax_tui.screens.library import LibraryScreen
+from lorajax_tui.widgets.collection_table import CollectionTable
+from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.index_strip import IndexStrip
+from lorajax_tui.widgets.picture import Picture
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import names, opened, screen_text, until
+from tests.tui.holding import holding
 
 
 async def test_the_collection_is_shown_with_details(make_app: MakeApp) -> None:
@@ -35,8 +47,12 @@ async def test_typing_filters_and_escape_clears(make_app: MakeApp) -> None:
         assert app.focused is table
         await pilot.press("escape")
         assert table.row_count == 6
-        await pilot.press("slash", *"zzz")
+        await pilot.press("slash", *'"ink wash"')
+        assert names(table) == ["Ink wash"]
+        await pilot.press("ctrl+u", *'"wash ink"')
         assert "Nothing fits" in screen_text(pilot)
+        await pilot.press("enter", "p", "v", "e", "m")  # nobody sees what they mean
+        assert app.pinned is None and isinstance(app.screen, LibraryScreen)
         await pilot.press("escape")
         assert "Ink wash" in screen_text(pilot)
 
@@ -50,6 +66,49 @@ async def test_the_cursor_stays_on_its_lora(make_app: MakeApp) -> None:
         await pilot.press("S")
         assert names(table) == sorted(names(table), key=str.lower, reverse=True)
         assert table.key_at_cursor() == key
+
+
+async def test_weights_that_cannot_be_read_are_no_toast(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(library: Path, key: str) -> None:
+        raise LorajaxError("[b]it has changed", "index again")
+
+    monkeypatch.setattr(comparing, "strengths", changed)
+    monkeypatch.setattr(browse, "_is_light", lambda entry: True)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot)
+        await until(pilot, lambda: "⚠ [b]it has changed" in screen_text(pilot))
+        details = app.screen.query_one(Details)
+        details.show_picture(np.zeros((4, 4, 3), np.uint8))
+        details.show(None)
+        assert not details.query_one(Picture).display
+        assert not app._notifications
+
+
+async def test_a_file_that_is_read_long_keeps_nobody_waiting(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        with ThreadPoolExecutor(2) as threads, browse._READING:
+            asyncio.get_running_loop().set_default_executor(threads)
+            table = await opened(pilot)
+            for _ in range(3):
+                await pilot.press("j")
+                await pilot.pause(0.5)
+            await pilot.press("slash", *"base=sdxl")
+            await until(pilot, lambda: table.row_count == 2, 3)
+
+
+async def test_the_first_page_leaves_the_focus_to_the_filter(make_app: MakeApp) -> None:
+    app = make_app()
+    with holding((service, "columns")) as let_go:
+        async with app.run_test(size=(120, 36)) as pilot:
+            await pilot.press("slash", *"oil")
+            let_go()
+            table = app.screen.query_one(CollectionTable)
+            await until(pilot, lambda: table.row_count == 1)
+            assert isinstance(app.focused, Input)
 
 
 async def test_keys_and_clicks_sort(make_app: MakeApp) -> None:

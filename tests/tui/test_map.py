@@ -1,18 +1,22 @@
 """The map: dots, colours, filter, keys and mouse, and its empty states."""
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lorajax.errors import LorajaxError
 from lorajax.library import Library
 from lorajax.service.likeness import mapping
 from lorajax_tui.braille import View, towards
 from lorajax_tui.screens.map import MapScreen
 from lorajax_tui.screens.neighbours import NeighboursScreen
 from lorajax_tui.widgets.scatter import Scatter
-from tests.tui.conftest import MakeApp
+from tests.tui.conftest import NAMES, MakeApp
 from tests.tui.driving import opened, screen_text, until, words
+from tests.tui.questions import Answering
 
 
 async def shown(pilot) -> Scatter:
@@ -132,6 +136,7 @@ async def test_the_filter_dims_and_keeps_the_cursor_among_what_fits(
     app = make_app()
     async with app.run_test(size=(120, 40)) as pilot:
         scatter = await shown(pilot)
+        ranks = [4 * NAMES.index(name) for name in scatter.names]
         await pilot.press("slash", *"ink")
         await until(pilot, lambda: "2 of 4" in screen_text(pilot))
         text = words(pilot, "#scatter")
@@ -140,6 +145,13 @@ async def test_the_filter_dims_and_keeps_the_cursor_among_what_fits(
         assert scatter.names[scatter.cursor or 0].startswith("Ink")
         await pilot.press("escape")
         assert "Clay" in words(pilot, "#scatter")
+        await pilot.press("slash", *'"wash ink"')
+        await until(pilot, lambda: "0 of 4" in screen_text(pilot))
+        await pilot.press("ctrl+u", *"ran>=8")
+        await until(pilot, lambda: "did you mean rank?" in screen_text(pilot))
+        await pilot.press("ctrl+u", *"rank>=8")
+        await until(pilot, lambda: scatter.lit.tolist() == [r >= 8 for r in ranks])
+        assert "sd15 in the base space" in screen_text(pilot)
 
 
 async def test_colours_spaces_and_what_is_remembered(make_app: MakeApp) -> None:
@@ -179,6 +191,117 @@ async def test_a_lora_of_the_library_is_found_on_the_map(make_app: MakeApp) -> N
             await until(pilot, lambda name=name: name in words(pilot, "#facts"))
             await pilot.press("1")
         assert table.row_count == 1
+
+
+async def test_a_lora_that_the_filter_hides_is_found_and_walked_from(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        scatter = await shown(pilot)
+        await pilot.press("slash", *"clay", "enter", "1")
+        await pilot.press("slash", *"line", "enter", "m")
+        await until(pilot, lambda: scatter.cursor is not None)
+        assert scatter.names[scatter.cursor or 0] == "Ink line" and scatter.lit.all()
+        for key in "hljk":
+            await pilot.press(key)
+        scatter.light(np.array([name == "[red]Clay" for name in scatter.names]))
+        scatter.choose(list(scatter.names).index("Ink line"))
+        await pilot.press("h")  # as the first step: to what is lit
+        assert scatter.names[scatter.cursor or 0] == "[red]Clay"
+
+
+async def test_the_first_map_is_of_the_space_of_the_lora_that_is_wanted(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await pilot.press("slash", *"watercolour", "enter", "m")
+        await until(pilot, lambda: isinstance(app.screen, MapScreen))
+        scatter = app.screen.query_one(Scatter)
+        await until(pilot, lambda: scatter.cursor is not None)
+        assert list(scatter.names) == ["Watercolour"]
+
+
+async def test_a_lora_without_a_vector_is_said_to_be_nowhere(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await pilot.press("slash", *"operator", "enter", "m")
+        await until(pilot, lambda: bool(app._notifications))
+        (said,) = app._notifications
+        assert said.title == "Not on the map" and "no vector" in said.message
+        await pilot.press("1", "r", "3", "b")
+        scatter = app.screen.query_one(Scatter)
+        await until(pilot, lambda: len(scatter.names) == 4)
+        assert scatter.cursor is None and len(app._notifications) == 1
+
+
+async def test_a_map_that_comes_late_is_not_shown_over_a_newer_one(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, drawn, ended = threading.Event(), mapping.map_space, []
+
+    def slow(path: Path, space: str | None = None):
+        found = drawn(path, space)
+        if found.space.startswith("sdxl"):
+            gate.wait(10)
+        ended.append(found.space)
+        return found
+
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        scatter = await shown(pilot)
+        monkeypatch.setattr(mapping, "map_space", slow)
+        await pilot.press("b", "b")  # there and back before it is drawn
+        await until(pilot, lambda: len(ended) == 1)
+        gate.set()
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert len(ended) == 2 and len(scatter.names) == 4
+
+
+async def test_other_spaces_can_be_drawn_where_one_cannot(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = mapping.map_space
+
+    def failing(path: Path, space: str | None = None):
+        if space is None:
+            raise LorajaxError("[b]it fails")
+        return drawn(path, space)
+
+    monkeypatch.setattr(mapping, "map_space", failing)
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await pilot.press("3")
+        await until(pilot, lambda: "[b]it fails" in screen_text(pilot))
+        await pilot.press("b")
+        await until(pilot, lambda: "sdxl in" in screen_text(pilot))
+        assert not app._notifications
+
+
+async def test_umap_is_halted_when_nobody_waits_for_it(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapping, "has_umap", lambda: True)
+    question = Answering(seconds=(20,))
+    app = make_app(question=question)
+    async with app.run_test(size=(120, 40)) as pilot:
+        scatter = await shown(pilot)
+        begun = time.monotonic()
+        await pilot.press("u")
+        await until(pilot, lambda: len(question.asked) == 1)
+        await pilot.press("u")
+        await until(pilot, lambda: "PCA →" in screen_text(pilot))
+        await app.workers.wait_for_complete()
+        assert "No map yet" not in screen_text(pilot) and scatter.display
+        await pilot.press("u")
+        await until(pilot, lambda: len(question.asked) == 2)
+        assert question.asked[0][0] == "map"
+    assert time.monotonic() - begun < 10
 
 
 async def test_without_vectors_the_map_says_what_to_do(

@@ -10,10 +10,12 @@ from lorajax.service.likeness.search_documents import (
     read_explanation,
 )
 from lorajax.service.likeness.searching import Query, search
+from lorajax_tui.screens import neighbours
 from lorajax_tui.screens.neighbours import NearTable, NeighboursScreen
 from lorajax_tui.screens.why import WhyScreen
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import opened, screen_text, until, words
+from tests.tui.holding import holding
 from tests.tui.questions import Answering
 
 
@@ -130,6 +132,29 @@ async def test_the_filter_is_kept_from_lora_to_lora(make_app: MakeApp) -> None:
         await until(pilot, lambda: "Nothing fits" in screen_text(pilot))
         await pilot.press("escape")
         await until(pilot, lambda: table.row_count == 3)
+
+
+async def test_a_filter_is_not_lost_to_a_move_of_the_cursor(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await near(app, pilot)
+        await pilot.press("slash", *"rank>=8")
+        table.action_cursor_down()  # before the filter has rested
+        await until(pilot, lambda: table.row_count == 2)
+
+
+async def test_a_key_pressed_twice_takes_one_step(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(140, 36)) as pilot:
+        table = await near(app, pilot)
+        with holding((neighbours, "search")) as let_go:
+            await pilot.press("plus", "plus", "enter", "minus")
+            assert words(pilot, "#trail").count("+") == 1
+            let_go()
+            await until(pilot, lambda: table.row_count == 2)
+        await pilot.press("minus")
+        await until(pilot, lambda: words(pilot, "#trail").count("−") == 1)
+        await until(pilot, lambda: table.row_count == 1)
 
 
 async def test_copies_share_a_line(make_app: MakeApp) -> None:

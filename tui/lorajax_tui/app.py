@@ -96,6 +96,11 @@ class LorajaxApp(App[None]):
         self._unforeseen: dict[str, float] = {}
 
     @property
+    def known(self) -> Collection | None:
+        """The collection, or what of it has been read so far."""
+        return self.collection or self.first_page
+
+    @property
     def train_command(self) -> Sequence[str]:
         from lorajax.service.learning.runs import TRAIN
 
@@ -153,8 +158,10 @@ class LorajaxApp(App[None]):
     def _begin_trail(self, key: str, name: str) -> None:
         from lorajax_tui.screens.neighbours import NeighboursScreen
 
-        if isinstance(self.screen, NeighboursScreen):
-            self.screen.begin(key, name)
+        main = self.screen_stack[0]
+        if isinstance(main, NeighboursScreen):
+            main.pop_until_active()  # a comparison may have been left open over it
+            main.begin(key, name)
 
     @on(MapWanted)
     def _show_on_map(self, message: MapWanted) -> None:
@@ -164,8 +171,10 @@ class LorajaxApp(App[None]):
     def _find_on_map(self, key: str) -> None:
         from lorajax_tui.screens.map import MapScreen
 
-        if isinstance(self.screen, MapScreen):
-            self.screen.find(key)
+        main = self.screen_stack[0]
+        if isinstance(main, MapScreen):
+            main.pop_until_active()
+            main.find(key)
 
     def action_go(self, mode: str) -> None:
         """Shows a main screen."""
@@ -176,11 +185,12 @@ class LorajaxApp(App[None]):
     def pin(self, key: str | None) -> None:
         """Keeps a LoRA, on every screen, to compare others with it."""
         self.pinned = key
-        name = self.collection.name(key) if key and self.collection else None
-        words = (
-            f"v compares another with {safe(name)}." if name else "Nothing is pinned."
-        )
-        self.notify(words, title="Pinned" if name else "Let go", markup=False)
+        if key is None:
+            self.notify("Nothing is pinned.", title="Let go", markup=False)
+            return
+        name = self.known.name(key) if self.known is not None else None
+        words = f"v compares another with {safe(name or 'it')}."
+        self.notify(words, title="Pinned", markup=False)
 
     def action_help(self) -> None:
         """Shows the keys of this screen."""

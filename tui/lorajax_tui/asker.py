@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.worker import get_current_worker
 
@@ -26,24 +26,32 @@ class Asker:
         self._question: Question | None = None
         self._is_over, self._turn = False, Lock()
 
-    def begin(self, words: Sequence[str]) -> Question:
-        """Begins to ask; for threads of workers.
+    def answer(self, words: Sequence[str]) -> Any:
+        """Asks, and waits for the answer; for threads of workers.
 
         Raises:
-          LorajaxError: where nobody waits for the answer any longer.
+          LorajaxError: where it was refused, failed or was halted.
         """
+        return self._begin(words).answer()
+
+    def halt(self) -> None:
+        """Halts what is asked, once the worker that asks has been cancelled."""
         with self._turn:
-            if self._is_over or get_current_worker().is_cancelled:
-                raise LorajaxError("nobody waits for the answer any longer")
             self._halt()
-            self._question = self._start(words)
-            return self._question
 
     def end(self) -> None:
         """Halts what is asked; from now on nothing is."""
         with self._turn:
             self._is_over = True
             self._halt()
+
+    def _begin(self, words: Sequence[str]) -> Question:
+        with self._turn:
+            if self._is_over or get_current_worker().is_cancelled:
+                raise LorajaxError("nobody waits for the answer any longer")
+            self._halt()
+            self._question = self._start(words)
+            return self._question
 
     def _halt(self) -> None:
         if self._question is not None:

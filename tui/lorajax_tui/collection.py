@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from lorajax.service.likeness.filter_line import split_phrases
+
 pc: Any = pyarrow.compute  # its functions come to be at import, unseen by checkers
 SEARCHED = ("name", "base_model", "family", "tier", "tags")
 
@@ -75,10 +77,10 @@ class Collection:
     def __len__(self) -> int:
         return self._table.num_rows
 
-    def keys_with(self, words: str) -> set[str]:
-        """The content keys of the rows that hold every word."""
-        rows = self._table.filter(_holding(self._haystack, words))
-        return set(rows["key"].to_pylist())
+    def keys_with(self, text: str, keys: Keys[str] | None = None) -> set[str]:
+        """The content keys of some rows, or of all, that hold every word of a text."""
+        held = _fitting(self._table, self._haystack, text, keys)
+        return set(self._table["key"].take(held).to_pylist())
 
     def base_model(self, key: str) -> str | None:
         """The base model of a LoRA, None for one that is not here."""
@@ -94,7 +96,7 @@ class Collection:
 
     def view(
         self,
-        words: str,
+        text: str,
         column: str,
         descending: bool,
         keys: Keys[str] | None = None,
@@ -102,18 +104,13 @@ class Collection:
         """The rows that hold every word, in the order of a column.
 
         Args:
-          words: parts of name, base model, family, tier or tags, in any case.
+          text: parts of name, base model, family, tier or tags, in any case; those of
+            several words in quotes.
           keys: content keys of the rows that may be among them; None is all.
         """
         self._sort("sort_name" if column == "name" else column, descending)
-        wanted = [_holding(self._sorted_haystack, words)] if words.split() else []
-        if keys is not None:
-            some = pa.array(keys, pa.string())
-            wanted.append(pc.is_in(self._sorted["key"], value_set=some))
-        if not wanted:
-            return View(self._sorted, np.arange(len(self)))
-        held = pc.indices_nonzero(reduce(pc.and_, wanted))
-        return View(self._sorted, held.to_numpy().astype(np.int64))
+        held = _fitting(self._sorted, self._sorted_haystack, text, keys)
+        return View(self._sorted, held)
 
     def _sort(self, column: str, descending: bool) -> None:
         """Keeps the table in the order last asked for; names break ties."""
@@ -128,7 +125,14 @@ class Collection:
         self._order = (column, descending)
 
 
-def _holding(haystack: pa.Array, words: str) -> pa.Array:
-    """Whether each text holds every one of some words."""
-    found = [pc.match_substring(haystack, word) for word in words.lower().split()]
-    return reduce(pc.and_, found)
+def _fitting(
+    table: pa.Table, haystack: pa.Array, text: str, keys: Keys[str] | None
+) -> np.ndarray:
+    """The rows [n] int64 of a table, with its haystack, that fit, ascending."""
+    wanted = [pc.match_substring(haystack, x) for x in split_phrases(text.lower())]
+    if keys is not None:
+        some = pa.array(keys, pa.string())
+        wanted.append(pc.is_in(table["key"], value_set=some))
+    if not wanted:
+        return np.arange(table.num_rows)
+    return pc.indices_nonzero(reduce(pc.and_, wanted)).to_numpy().astype(np.int64)

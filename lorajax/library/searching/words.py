@@ -27,15 +27,24 @@ def phrases(text: str) -> list[str]:
     Raises:
       LibraryError: where there is nothing to look for.
     """
-    pairs = _PHRASES.findall(text)
-    found = [quoted or word.strip('"') for quoted, word in pairs]
-    kept = [phrase for phrase in found if phrase.strip()]
+    kept = split_phrases(text)
     if not kept or not is_text(text):
         raise LibraryError(
             f"expected words to look for, found {text!r}",
             'give words, or "several words as they stand" in quotes',
         )
     return kept
+
+
+def split_phrases(text: str) -> list[str]:
+    """The same of a text that is still being typed: none are no error.
+
+    >>> split_phrases('"'), split_phrases('"line ar')
+    ([], ['line', 'ar'])
+    """
+    pairs = _PHRASES.findall(text)
+    found = [quoted or word.strip('"') for quoted, word in pairs]
+    return [phrase for phrase in found if phrase.strip()]
 
 
 def is_text(text: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lorajax.library import Library
 from lorajax.library.searching.candidates import Filters, listed
+from lorajax.library.searching.words import split_phrases as split_phrases
 
 _WORD = re.compile(r"""(?:"[^"]*"?|'[^']*'?|[^\s"'])+""")
 _CONDITION = re.compile(r"^[^\W\d][\w.]*(?:<=|>=|!=|=|<|>|~)(.*)$", re.DOTALL)

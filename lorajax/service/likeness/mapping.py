@@ -7,7 +7,7 @@ its distances. Neither needs jax; maps are kept until the library changes.
 """
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from lorajax.errors import LibraryError, LorajaxError
 from lorajax.library import Library, parse_space
 from lorajax.service.asking import ask
 
+Ask = Callable[[Sequence[str]], Any]
 Method = Literal["pca", "umap"]
 METHODS: tuple[Method, ...] = ("pca", "umap")
 # Directions are found among at most so many vectors, spread evenly; all are placed.
@@ -177,7 +178,7 @@ def _umap(matrix: Float[np.ndarray, "n e"]) -> Float[np.ndarray, "n 2"]:
 
 
 @lru_cache(maxsize=4)
-def _drawn_elsewhere(path: Path, space: str, revision: int) -> SpaceMap:
+def _drawn_elsewhere(path: Path, space: str, revision: int, ask: Ask) -> SpaceMap:
     words = ["map", "--library", str(path), "--space", space, "--method", "umap"]
     try:
         return _read_document(ask(words))
@@ -186,15 +187,20 @@ def _drawn_elsewhere(path: Path, space: str, revision: int) -> SpaceMap:
         raise LibraryError(message, "use the method pca") from error
 
 
-def umap_in_process(path: Path | None, space: str | None = None) -> SpaceMap:
+def umap_in_process(
+    path: Path | None, space: str | None = None, ask: Ask = ask
+) -> SpaceMap:
     """The map by UMAP, drawn by a process of its own: a screen stays alive.
+
+    Args:
+      ask: what puts the question, so that it may be halted; one object keeps its maps.
 
     Raises:
       LibraryError: where there is no such space, or UMAP fails.
     """
     name = chosen_space(path, space).name
     with Library.open(path, create=False) as library:
-        return _drawn_elsewhere(library.path, name, library.revision())
+        return _drawn_elsewhere(library.path, name, library.revision(), ask)
 
 
 def _read_document(document: dict[str, Any]) -> SpaceMap:

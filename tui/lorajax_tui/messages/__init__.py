@@ -19,6 +19,7 @@ from lorajax_tui.messages.library import LabelsRead as LabelsRead
 from lorajax_tui.messages.library import PageLoaded as PageLoaded
 from lorajax_tui.messages.library import PictureLoaded as PictureLoaded
 from lorajax_tui.messages.library import RefusedListed as RefusedListed
+from lorajax_tui.messages.library import StrengthsFailed as StrengthsFailed
 from lorajax_tui.messages.library import StrengthsLoaded as StrengthsLoaded
 from lorajax_tui.messages.library import TaskFailed as TaskFailed
 from lorajax_tui.messages.likeness import AgreementFound as AgreementFound

@@ -72,6 +72,14 @@ class StrengthsLoaded(Message):
 
 
 @dataclass
+class StrengthsFailed(Message):
+    """The weights of a LoRA that was only looked at cannot be read."""
+
+    key: str
+    error: LorajaxError
+
+
+@dataclass
 class LabelsRead(Message):
     """What is said of one LoRA, None where that cannot be read.
 
@@ -87,10 +95,13 @@ class LabelsRead(Message):
 
 @dataclass
 class ConditionsFitted(Message):
-    """Which LoRAs fit the conditions of a filter; `error` where none could be asked."""
+    """Which LoRAs fit the conditions of a filter; `error` where none could be asked.
+
+    `keys` are None where there are no conditions: all fit.
+    """
 
     where: str
-    keys: frozenset[str] = frozenset()
+    keys: frozenset[str] | None = None
     error: LorajaxError | None = None
 
 

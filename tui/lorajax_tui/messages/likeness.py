@@ -97,9 +97,10 @@ class MapLoaded(Message):
 
 @dataclass
 class MapFailed(Message):
-    """There is no map to show; `error` says why."""
+    """There is no map to show; `error` says why. Other spaces may have one."""
 
     error: LorajaxError
+    spaces: list[Space]
 
 
 @dataclass

@@ -18,6 +18,7 @@ from lorajax_tui.messages import (
     EntryLoaded,
     MapWanted,
     PictureLoaded,
+    StrengthsFailed,
     StrengthsLoaded,
     TaskFailed,
 )
@@ -99,7 +100,6 @@ class Browse(Frame):
     def _read_entry(self, key: str) -> None:
         """Facts at once, then the picture, its copies, then the weights."""
         from lorajax.service.collection.previews import preview
-        from lorajax.service.likeness import comparing
         from lorajax.service.likeness.duplicates import copies_of
 
         worker, library = get_current_worker(), self.lorajax.library
@@ -111,14 +111,28 @@ class Browse(Frame):
             self.post_message(PictureLoaded(key, preview(entry)))
             if copies := copies_of(library, key):
                 self.post_message(CopiesFound(key, copies))
-            time.sleep(_LOOK_SECONDS)
-            with _READING:
-                if worker.is_cancelled or not _is_light(entry):
-                    return
-                found = comparing.strengths(library, key)
-            self.post_message(StrengthsLoaded(key, found))
         except LorajaxError as error:
             self.post_message(TaskFailed(error))
+        else:
+            self._read_strengths(entry)
+
+    def _read_strengths(self, entry: service.Entry) -> None:
+        """Reads the weights in the same thread, when no other one does."""
+        from lorajax.service.likeness import comparing
+
+        worker, key = get_current_worker(), entry.key
+        time.sleep(_LOOK_SECONDS)
+        while not _READING.acquire(timeout=_LOOK_SECONDS):
+            if worker.is_cancelled:
+                return  # threads are few: none may queue for what nobody looks at
+        try:
+            if not worker.is_cancelled and _is_light(entry):
+                found = comparing.strengths(self.lorajax.library, key)
+                self.post_message(StrengthsLoaded(key, found))
+        except LorajaxError as error:
+            self.post_message(StrengthsFailed(key, error))
+        finally:
+            _READING.release()
 
     @on(EntryLoaded)
     def _show_entry(self, message: EntryLoaded) -> None:
@@ -139,6 +153,11 @@ class Browse(Frame):
     def _show_strengths(self, message: StrengthsLoaded) -> None:
         if message.key == self.chosen_key():
             self.query_one(Details).show_strengths(message.strengths)
+
+    @on(StrengthsFailed)
+    def _show_no_strengths(self, message: StrengthsFailed) -> None:
+        if message.key == self.chosen_key():
+            self.query_one(Details).show_no_strengths(message.error)
 
 
 def _is_light(entry: service.Entry) -> bool:

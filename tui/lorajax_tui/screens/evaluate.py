@@ -165,7 +165,7 @@ class EvaluateScreen(Frame):
         words += [] if against is None else ["--against", against]
         worker = get_current_worker()
         try:
-            results = self._tables.begin(words).answer()
+            results = self._tables.answer(words)
             self.post_message(Evaluated(asked, results))
         except LorajaxError as error:
             if not worker.is_cancelled:  # else it was halted for another question
@@ -252,7 +252,7 @@ class EvaluateScreen(Frame):
         words += [] if against is None else ["--against", against]
         worker = get_current_worker()
         try:
-            self._reports.begin(words).answer()
+            self._reports.answer(words)
         except LorajaxError as error:
             if not worker.is_cancelled:
                 self.post_message(TaskFailed(error))

@@ -50,7 +50,9 @@ class Frame(Candid, Screen[None]):
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = NARROW_OR_WIDE
     VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = SHORT_OR_TALL
 
-    _resting: Timer | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self._resting: dict[Callable[[], None], Timer] = {}
 
     @property
     def lorajax(self) -> LorajaxApp:
@@ -80,10 +82,13 @@ class Frame(Candid, Screen[None]):
         self.query_one(TopBar).say(known + path)
 
     def after_rest(self, call: Callable[[], None]) -> None:
-        """Calls once the cursor has rested a moment: a held key loads nothing."""
-        if self._resting is not None:
-            self._resting.stop()
-        self._resting = self.set_timer(REST_SECONDS, call)
+        """Calls once the cursor has rested a moment: a held key loads nothing.
+
+        Each call waits for itself: another one puts it off no longer.
+        """
+        if call in self._resting:
+            self._resting[call].stop()
+        self._resting[call] = self.set_timer(REST_SECONDS, call)
 
     @on(Tab.Clicked)
     def _go(self, event: Tab.Clicked) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
@@ -13,11 +13,9 @@ from textual.widgets import ContentSwitcher, Input, Static
 from textual_fastdatatable import DataTable
 
 from lorajax.errors import LorajaxError
-from lorajax.service.likeness.filter_line import fitting, parse_line
-from lorajax_tui.messages import (
-    ConditionsFitted,
-    NeighboursWanted,
-)
+from lorajax.service.likeness.filter_line import parse_line
+from lorajax_tui.messages import ConditionsFitted, NeighboursWanted
+from lorajax_tui.screens.filtered import Filtered
 from lorajax_tui.screens.indexing import Indexing
 from lorajax_tui.widgets.collection_table import CollectionTable
 from lorajax_tui.widgets.details import Details
@@ -38,7 +36,7 @@ SORTABLE = (
 )
 
 
-class LibraryScreen(Indexing):
+class LibraryScreen(Filtered, Indexing):
     """A table of every LoRA, with details beside it."""
 
     mode = "library"
@@ -56,16 +54,11 @@ class LibraryScreen(Indexing):
     def __init__(self) -> None:
         super().__init__()
         self._column, self._descending = "name", False
-        self._fitted = ConditionsFitted("")
 
     def body(self) -> Iterable[Widget]:
         yield Horizontal(
             Vertical(
-                Horizontal(
-                    Input(placeholder="Filter: /", id="filter", compact=True),
-                    Static(id="shown"),
-                    id="filter-line",
-                ),
+                self.filter_line("shown"),
                 ContentSwitcher(
                     Notice(id="notice"), CollectionTable(id="table"), initial="notice"
                 ),
@@ -93,7 +86,7 @@ class LibraryScreen(Indexing):
         table.base_width = page.widest("base_model")
         self._switch("table")
         table.show_view(page.view("", "name", False), "name", False)
-        table.focus()
+        self._focus_table()
         self.query_one("#shown", Static).update("reading …", layout=False)
 
     def _show_collection(self, collection: Collection | None) -> None:
@@ -101,11 +94,14 @@ class LibraryScreen(Indexing):
             return
         if not len(collection):
             return self._say_empty()
-        self._fitted = ConditionsFitted("")  # of the former collection
+        self.filtering = ConditionsFitted("")  # what fitted the former collection
         self.query_one(CollectionTable).base_width = collection.widest("base_model")
-        self._show_view()
+        self.refilter()
+        self._focus_table()
+
+    def _focus_table(self) -> None:
         if not isinstance(self.focused, Input):
-            self.query_one(CollectionTable).focus()
+            self.filtered().focus()
 
     def _show_trouble(self, trouble: LorajaxError | None) -> None:
         if trouble is None:
@@ -130,61 +126,28 @@ class LibraryScreen(Indexing):
         self.query_one(ContentSwitcher).current = name
         self.set_class(name == "notice", "-notice")
 
-    def _show_view(self) -> None:
+    def filtered(self) -> Widget:
+        return self.query_one(CollectionTable)
+
+    def refilter(self) -> None:
         """Filters and sorts anew."""
-        collection = self.lorajax.collection
-        if collection is None:
+        collection, asked = self.lorajax.collection, parse_line(self.line)
+        if not collection or (fits := self.fits(asked.where)) is None:
             return
-        line = self.query_one("#filter", Input).value
-        asked = parse_line(line)
-        if asked.where and asked.where != self._fitted.where:
-            self._fit(asked.where)
-            return
-        keys = self._fitted.keys if asked.where else None
-        view = collection.view(asked.text, self._column, self._descending, keys)
+        order = self._column, self._descending
+        view = collection.view(asked.text, *order, fits.keys)
         filtered = f"{len(view):,} of {len(collection):,}" if asked else ""
         # its width is fixed, so that a letter lays nothing out anew
         self.query_one("#shown", Static).update(filtered, layout=False)
         if not len(view):
             self._switch("notice")
-            notice, error = self.query_one("#notice", Notice), self._fitted.error
-            if asked.where and error is not None:
+            notice, error = self.query_one("#notice", Notice), fits.error
+            if error is not None:
                 return notice.say("Nothing fits", error.message, error.hint)
-            return notice.say("Nothing fits", f"No LoRA has “{line}”.", "Esc clears.")
+            words = f"No LoRA has “{self.line}”."
+            return notice.say("Nothing fits", words, "Esc clears.")
         self._switch("table")
-        table = self.query_one(CollectionTable)
-        table.show_view(view, self._column, self._descending)
-
-    @work(thread=True, exclusive=True, group="conditions", exit_on_error=False)
-    def _fit(self, where: str) -> None:
-        """Asks the library for the LoRAs that fit; plain words need no asking."""
-        try:
-            keys = fitting(self.lorajax.library, where)
-            self.post_message(ConditionsFitted(where, keys))
-        except LorajaxError as error:
-            self.post_message(ConditionsFitted(where, error=error))
-
-    @on(ConditionsFitted)
-    def _conditions_fitted(self, message: ConditionsFitted) -> None:
-        if message.where == parse_line(self.query_one("#filter", Input).value).where:
-            self._fitted = message
-            self._show_view()
-
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self) -> None:
-        if self.lorajax.collection is not None and len(self.lorajax.collection):
-            self._show_view()
-
-    @on(Input.Submitted, "#filter")
-    def _filter_submitted(self) -> None:
-        self.query_one(CollectionTable).focus()
-
-    def action_filter(self) -> None:
-        self.query_one("#filter", Input).focus()
-
-    def action_clear_filter(self) -> None:
-        self.query_one("#filter", Input).value = ""
-        self.query_one(CollectionTable).focus()
+        self.query_one(CollectionTable).show_view(view, *order)
 
     def action_sort(self) -> None:
         """Sorts by the next column."""
@@ -203,7 +166,7 @@ class LibraryScreen(Indexing):
 
     def _sort_by(self, column: str, descending: bool) -> None:
         self._column, self._descending = column, descending
-        self._show_view()
+        self.refilter()
 
     def action_columns(self) -> None:
         """Asks which columns to show."""
@@ -220,17 +183,19 @@ class LibraryScreen(Indexing):
     def action_reload(self) -> None:
         self.lorajax.load_collection()
 
-    def _walk(self) -> None:
-        row = self.query_one(CollectionTable).row_at_cursor()
-        if row is not None and self.query_one(ContentSwitcher).current == "table":
-            self.post_message(NeighboursWanted(row["key"], row["name"]))
+    def _chosen(self) -> dict[str, Any] | None:
+        if self.query_one(ContentSwitcher).current != "table":
+            return None  # nobody sees the rows
+        return self.query_one(CollectionTable).row_at_cursor()
 
     @on(DataTable.RowSelected)
-    def _row_selected(self) -> None:
-        self._walk()
+    def _walk(self) -> None:
+        if (row := self._chosen()) is not None:
+            self.post_message(NeighboursWanted(row["key"], row["name"]))
 
     def chosen_key(self) -> str | None:
-        return self.query_one(CollectionTable).key_at_cursor()
+        row = self._chosen()
+        return row["key"] if row is not None else None
 
     @on(DataTable.RowHighlighted)
     def _row_highlighted(self) -> None:

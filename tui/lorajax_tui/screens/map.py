@@ -12,28 +12,33 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input, Static
+from textual.worker import get_current_worker
 
 from lorajax.errors import LorajaxError
 from lorajax.service.likeness import grouping as grouping_service
 from lorajax.service.likeness import mapping
+from lorajax.service.likeness.filter_line import parse_line
+from lorajax_tui.asker import Asker
 from lorajax_tui.messages import (
+    ConditionsFitted,
     MapFailed,
     MapLoaded,
     NeighboursWanted,
 )
-from lorajax_tui.screens.browse import Browse
-from lorajax_tui.themes import palette
+from lorajax_tui.screens.filtered import Filtered
+from lorajax_tui.themes import colours, palette
 from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.legend import Legend
+from lorajax_tui.widgets.map_words import about_map
 from lorajax_tui.widgets.notice import Notice
 from lorajax_tui.widgets.scatter import Scatter
-from lorajax_tui.words import count, safe
+from lorajax_tui.words import safe
 
 if TYPE_CHECKING:
     from lorajax.service.likeness.grouping import Grouping
 
 
-class MapScreen(Browse):
+class MapScreen(Filtered):
     """The map, the groups below it, and details of the chosen dot beside it."""
 
     mode = "map"
@@ -51,15 +56,12 @@ class MapScreen(Browse):
         self._spaces: list[mapping.Space] = []
         self._groupings: list[Grouping] = []
         self._wanted = ""
+        self._asker = Asker(lambda words: self.lorajax.question(words))
 
     def body(self) -> Iterable[Widget]:
         yield Horizontal(
             Vertical(
-                Horizontal(
-                    Input(placeholder="Filter: /", id="filter", compact=True),
-                    Static(id="shown"),
-                    id="filter-line",
-                ),
+                self.filter_line("shown"),
                 ContentSwitcher(
                     Notice(id="notice"),
                     Vertical(Scatter(id="scatter"), Legend(id="legend"), id="map"),
@@ -83,35 +85,48 @@ class MapScreen(Browse):
         self._wanted = key
         if self.map is not None and key in self.map.keys:
             return self._choose_wanted()
-        collection = self.lorajax.collection
+        collection, bases = self.lorajax.known, [one.base_model for one in self._spaces]
         base = collection.base_model(key) if collection is not None else None
-        if base is not None and base in [space.base_model for space in self._spaces]:
+        if base is not None and (not bases or base in bases):
             self.lorajax.remember(map_space=base)
         self._load()
 
     def _load(self) -> None:
         if self.map is None:
             self._say("Drawing the map …", kind="loading")
+        self._halt()
         self._read(self.lorajax.state.map_space, self.lorajax.state.map_method)
+
+    def on_unmount(self) -> None:
+        self._asker.end()
+
+    def _halt(self) -> None:
+        """Nobody waits any longer for what is being drawn."""
+        self.workers.cancel_group(self, "map")
+        self._asker.halt()
 
     @work(thread=True, exclusive=True, group="map", exit_on_error=False)
     def _read(self, space: str, method: str) -> None:
-        library = self.lorajax.library
+        worker, library = get_current_worker(), self.lorajax.library
+        known: list[mapping.Space] = []
         try:
             known = mapping.spaces(library)
             names = {name for one in known for name in (one.name, one.base_model)}
-            umap = method == "umap" and mapping.has_umap()
-            draw = mapping.umap_in_process if umap else mapping.map_space
-            found = draw(library, space if space in names else None)
+            name = space if space in names else None
+            if method == "umap" and mapping.has_umap():
+                found = mapping.umap_in_process(library, name, self._asker.answer)
+            else:
+                found = mapping.map_space(library, name)
             groupings = grouping_service.groupings(library, found.keys)
+            answer = MapLoaded(found, known, groupings)
         except LorajaxError as error:
-            self.post_message(MapFailed(error))
-        else:
-            self.post_message(MapLoaded(found, known, groupings))
+            answer = MapFailed(error, known)
+        if not worker.is_cancelled:  # what was asked for since comes last
+            self.post_message(answer)
 
     @on(MapFailed)
     def _show_failure(self, message: MapFailed) -> None:
-        self.map = None
+        self.map, self._spaces, self._wanted = None, message.spaces, ""
         self._say("No map yet", message.error.message, message.error.hint)
 
     def _say(self, title: str, text: str = "", hint: str = "", kind: str = "") -> None:
@@ -131,30 +146,34 @@ class MapScreen(Browse):
         if not same:
             scatter.show(self.map.positions, self.map.names)
         self._paint()
-        self._filter()
         self._describe(self.map)
+        if self._wanted and self._wanted not in self.map.keys:
+            words = "It has no vector in this space."
+            self.notify(words, title="Not on the map", markup=False)
+            self._wanted = ""
         if not isinstance(self.focused, Input):
             scatter.focus()
-        self._choose_wanted()
+        self.filtering = ConditionsFitted("")  # the collection may be another one
+        self.refilter()
 
     def _choose_wanted(self) -> None:
         keys = self.map.keys if self.map is not None else ()
         if self._wanted in keys:
-            self.query_one(Scatter).choose(keys.index(self._wanted))
+            scatter, place = self.query_one(Scatter), keys.index(self._wanted)
+            if not scatter.lit[place]:
+                self.query_one("#filter", Input).value = ""
+            scatter.choose(place)
             self._wanted = ""
 
-    def _describe(self, found: mapping.SpaceMap) -> None:
-        base, basis, encoder = found.space.rsplit(":", 2)
-        learned = "the base space" if encoder == "none" else f"{basis}:{encoder}"
-        text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(safe(base), "bold")
-        text.append(f" in {safe(learned)} · {count(len(found.keys), 'LoRA')} · ", "dim")
-        if found.explained is None:
-            text.append("UMAP", "dim")
-        else:
-            first, second = found.explained
-            text.append(f"PCA → {first:.0%} ↑ {second:.0%}", "dim")
-        self.query_one("#about-map", Static).update(text)
+    def _describe(
+        self, found: mapping.SpaceMap, error: LorajaxError | None = None
+    ) -> None:
+        """Says what is drawn, or why the filter cannot be read."""
+        words = about_map(found)
+        if error is not None:
+            said = safe(f"{error.message}; {error.hint}")
+            words = Text(said, colours(self.app)["warning"])
+        self.query_one("#about-map", Static).update(words)
 
     @property
     def _grouping(self) -> Grouping | None:
@@ -170,15 +189,17 @@ class MapScreen(Browse):
         """Colours the dots by their groups; the largest groups get a colour each."""
         if self.map is None:
             return
-        colours, chosen = palette(self.app), self._grouping
+        own_colours, chosen = palette(self.app), self._grouping
         others = "bright_black" if self.app.current_theme.ansi else "#808080"
-        names = chosen.names[: len(colours)] if chosen is not None else ()
+        names = chosen.names[: len(own_colours)] if chosen is not None else ()
         place = {name: i for i, name in enumerate(names)}
         own = chosen.of if chosen is not None else ("",) * len(self.map.keys)
-        groups = np.array([place.get(name, len(colours)) for name in own], dtype=int)
-        last = others if chosen is not None else colours[0]
-        self.query_one(Scatter).paint(groups, [*colours, last])
-        self.query_one(Legend).show(chosen, colours, others)
+        groups = np.array(
+            [place.get(name, len(own_colours)) for name in own], dtype=int
+        )
+        last = others if chosen is not None else own_colours[0]
+        self.query_one(Scatter).paint(groups, [*own_colours, last])
+        self.query_one(Legend).show(chosen, own_colours, others)
 
     def action_colour(self) -> None:
         """Colours by the next thing that is known."""
@@ -193,13 +214,14 @@ class MapScreen(Browse):
 
     def action_space(self) -> None:
         """Draws the next space."""
-        names = [space.name for space in self._spaces]
-        if self.map is None or len(names) < 2:
+        known, asked = self._spaces, self.lorajax.state.map_space
+        if len(known) == 1:
             self.notify("All LoRAs lie in this space.", markup=False)
-            return
-        following = (names.index(self.map.space) + 1) % len(names)
-        self.lorajax.remember(map_space=names[following])
-        self._load()
+        elif known:
+            fits = [asked in (one.name, one.base_model) for one in known]
+            here = fits.index(True) if any(fits) else 0
+            self.lorajax.remember(map_space=known[(here + 1) % len(known)].name)
+            self._load()
 
     def action_project(self) -> None:
         """Changes between PCA and UMAP."""
@@ -213,29 +235,24 @@ class MapScreen(Browse):
             self._say("Drawing the map …", "UMAP takes a while.", kind="loading")
         self._load()
 
-    def action_filter(self) -> None:
-        self.query_one("#filter", Input).focus()
+    def filtered(self) -> Widget:
+        return self.query_one(Scatter)
 
-    def action_clear_filter(self) -> None:
-        self.query_one("#filter", Input).value = ""
-        self.query_one(Scatter).focus()
-
-    @on(Input.Submitted, "#filter")
-    def _filter_submitted(self) -> None:
-        self.query_one(Scatter).focus()
-
-    @on(Input.Changed, "#filter")
-    def _filter(self) -> None:
-        """Dims the dots that do not hold every word."""
-        collection = self.lorajax.collection
+    def refilter(self) -> None:
+        """Dims the dots that do not fit."""
+        collection, asked = self.lorajax.known, parse_line(self.line)
         if self.map is None or collection is None:
             return
-        words = self.query_one("#filter", Input).value
-        fits = collection.keys_with(words) if words.strip() else set(self.map.keys)
-        lit = np.array([key in fits for key in self.map.keys], dtype=bool)
+        if (fits := self.fits(asked.where)) is None:
+            return
+        keys = self.map.keys
+        fitting = collection.keys_with(asked.text, fits.keys) if asked else set(keys)
+        lit = np.array([key in fitting for key in keys], dtype=bool)
         self.query_one(Scatter).light(lit)
-        filtered = f"{int(lit.sum()):,} of {len(lit):,}" if words.strip() else ""
+        filtered = f"{int(lit.sum()):,} of {len(lit):,}" if asked else ""
         self.query_one("#shown", Static).update(filtered)
+        self._describe(self.map, fits.error)
+        self._choose_wanted()
 
     @on(Scatter.Chosen)
     def _walk(self, message: Scatter.Chosen) -> None:

@@ -16,7 +16,7 @@ from lorajax.errors import LorajaxError
 from lorajax.service.likeness.filter_line import parse_line
 from lorajax.service.likeness.searching import Query, search
 from lorajax_tui.messages import NeighboursFailed, NeighboursFound
-from lorajax_tui.screens.browse import Browse
+from lorajax_tui.screens.filtered import Filtered
 from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.near_table import NearTable
 from lorajax_tui.widgets.notice import Notice
@@ -27,7 +27,7 @@ SHOWN = 50
 _HASH = 6  # signs of a hash that tell spaces apart
 
 
-class NeighboursScreen(Browse):
+class NeighboursScreen(Filtered):
     """The nearest LoRAs of one, with a trail of where one came from."""
 
     mode = "neighbours"
@@ -46,16 +46,13 @@ class NeighboursScreen(Browse):
         super().__init__()
         self.trail: list[Step] = []
         self._space: str | None = None
+        self._step: Step | None = None  # whose neighbours are shown
 
     def body(self) -> Iterable[Widget]:
         yield Horizontal(
             Vertical(
                 Trail(id="trail"),
-                Horizontal(
-                    Input(placeholder="Filter: /", id="filter", compact=True),
-                    Static(id="query"),
-                    id="filter-line",
-                ),
+                self.filter_line("query"),
                 ContentSwitcher(
                     Notice(id="notice"), NearTable(id="near"), initial="notice"
                 ),
@@ -118,27 +115,20 @@ class NeighboursScreen(Browse):
     def _chosen(self) -> Lora | None:
         if self.query_one(ContentSwitcher).current != "near":
             return None
+        if self._step != self.trail[-1]:
+            return None  # its neighbours are on their way
         return self.query_one(NearTable).chosen()
 
-    def action_filter(self) -> None:
-        self.query_one("#filter", Input).focus()
+    def filtered(self) -> Widget:
+        return self.query_one(NearTable)
 
-    def action_clear_filter(self) -> None:
-        self.query_one("#filter", Input).value = ""
-        self.query_one(NearTable).focus()
-
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self) -> None:
+    def refilter(self) -> None:
         if self.trail:
             self.after_rest(self._look)
 
-    @on(Input.Submitted, "#filter")
-    def _filter_submitted(self) -> None:
-        self.query_one(NearTable).focus()
-
     @property
     def _asked(self) -> tuple[Step, str]:
-        return self.trail[-1], self.query_one("#filter", Input).value
+        return self.trail[-1], self.line
 
     def _look(self) -> None:
         """Looks for what the end of the trail and the filter ask for."""
@@ -167,7 +157,7 @@ class NeighboursScreen(Browse):
         found = message.results
         if not self.trail or message.asked != self._asked:
             return
-        self._space = found.space
+        self._space, self._step = found.space, message.asked[0]
         if not found.matches:
             if parse_line(message.asked[1]):
                 return self._say("Nothing fits", "No neighbour does.", "Esc clears.")

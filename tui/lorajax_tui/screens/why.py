@@ -64,7 +64,7 @@ class WhyScreen(Candid, ModalScreen[None]):
         words = ["explain", first, second, "--library", str(app.library)]
         words += ["--space", space] if space else []
         try:
-            answer = self._asker.begin(words).answer()
+            answer = self._asker.answer(words)
             self.post_message(Explained(read_explanation(answer)))
         except LorajaxError as error:
             self.post_message(ExplainFailed(error))

@@ -81,10 +81,6 @@ def _plain(name: str) -> Callable[[Row, Colours], Text]:
     return lambda row, colours: Text(safe(row[name]), "dim")
 
 
-def _tags(row: Row, colours: Colours) -> Text:
-    return Text(safe(row["tags"]), "dim")
-
-
 SPECS = (
     ColumnSpec("name", "Name", 0, _name),
     ColumnSpec("base_model", "Base", 8, _base),
@@ -93,7 +89,7 @@ SPECS = (
     ColumnSpec("tier", "Tier", 9, _tier),
     ColumnSpec("modules_mapped", "Modules", 9, _modules, need=72),
     ColumnSpec("norm", "Norm", 8, _norm, need=84),
-    ColumnSpec("tags", "Tags", 24, _tags, need=112),
+    ColumnSpec("tags", "Tags", 24, _plain("tags"), need=112),
 )
 MORE = (
     ColumnSpec("format", "Format", 12, _plain("format")),

@@ -22,6 +22,7 @@ from lorajax_tui.widgets.strengths import Strengths
 from lorajax_tui.words import count, norm, rank, safe
 
 if TYPE_CHECKING:
+    from lorajax.errors import LorajaxError
     from lorajax.service.collection.library import Entry
     from lorajax.service.likeness.comparing import Strength
 
@@ -53,6 +54,8 @@ class Details(VerticalScroll, can_focus=True):
         self.query_one("#copies", Static).update("")
         self.query_one(Strengths).clear()
         self.scroll_home(animate=False)
+        if entry is None:
+            self.show_picture(None)
 
     def show_picture(self, pixels: np.ndarray | None) -> None:
         """Shows the picture of the LoRA that is shown, or that it has none."""
@@ -74,6 +77,11 @@ class Details(VerticalScroll, can_focus=True):
     def show_strengths(self, found: Sequence[Strength]) -> None:
         """Shows where in the network the LoRA that is shown is strong."""
         self.query_one(Strengths).show(found)
+
+    def show_no_strengths(self, error: LorajaxError) -> None:
+        """Says why that cannot be told."""
+        text = Text(f"\n⚠ {safe(error.message)}\n", self._colour("warning"))
+        self.query_one(Strengths).update(text.append(safe(error.hint), "dim"))
 
     def _render_entry(self, entry: Entry) -> Group:
         parts: list[RenderableType] = [Text(safe(entry.name), "bold"), Text()]

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from lorajax_tui.themes import colours
+from lorajax_tui.widgets.clicking import click_line
 from lorajax_tui.words import fitted, safe, size
 
 if TYPE_CHECKING:
@@ -73,11 +74,4 @@ class MemberTable(DataTable[Text]):
         )
 
     def on_click(self, event: events.Click) -> None:
-        """One click chooses, as in the library; two walk."""
-        event.prevent_default()
-        row = event.style.meta.get("row", -1)
-        if row >= 0:
-            self.focus()
-            self.move_cursor(row=row)
-            if event.chain == 2:
-                self.action_select_cursor()
+        click_line(self, event)

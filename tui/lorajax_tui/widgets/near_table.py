@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from lorajax_tui.themes import colours
+from lorajax_tui.widgets.clicking import click_line
 from lorajax_tui.widgets.columns import tier_text
 from lorajax_tui.widgets.filling import fill
 from lorajax_tui.widgets.meter import meter
@@ -72,13 +73,7 @@ class NearTable(DataTable[Text]):
         return line.append(f" {value:6.3f}")
 
     def on_click(self, event: events.Click) -> None:
-        """One click chooses, as in the library; two walk."""
-        event.prevent_default()
-        row = event.style.meta.get("row", -1)
-        if row >= 0:
-            self.move_cursor(row=row)
-            if event.chain == 2:
-                self.action_select_cursor()
+        click_line(self, event)
 
 
 def _name(hit: Hit) -> Text:

@@ -71,7 +71,7 @@ class Scatter(Widget, can_focus=True):
         self.view: View | None = None
         self._groups = np.zeros(0, dtype=np.int64)
         self._palette: Sequence[str] = ("white",)
-        self._lit = np.zeros(0, dtype=bool)
+        self.lit = np.zeros(0, dtype=bool)
         self._strips: list[Strip] | None = None
         self._dragged = False
 
@@ -79,7 +79,7 @@ class Scatter(Widget, can_focus=True):
         """Shows other points, all of them."""
         self.positions, self.names = positions, names
         self._groups = np.zeros(len(names), dtype=np.int64)
-        self._lit = np.ones(len(names), dtype=bool)
+        self.lit = np.ones(len(names), dtype=bool)
         self.cursor, self.view = None, None
         self._redraw()
 
@@ -90,7 +90,7 @@ class Scatter(Widget, can_focus=True):
 
     def light(self, lit: np.ndarray) -> None:
         """Dims all points but these `[n]`; only these can be walked to."""
-        self._lit = lit
+        self.lit = lit
         if self.cursor is None or not lit[self.cursor]:
             self.cursor = None
         self._redraw()
@@ -113,11 +113,11 @@ class Scatter(Widget, can_focus=True):
 
     def action_step(self, dx: int, dy: int) -> None:
         """Walks to the next point; the first step goes to the middle of the screen."""
-        walkable = np.flatnonzero(self._lit)
+        walkable = np.flatnonzero(self.lit)
         if not len(walkable) or (view := self.seen()) is None:
             return
         points = self.positions[walkable]
-        if self.cursor is None:
+        if self.cursor is None or not self.lit[self.cursor]:
             found = nearest(points, view, view.width / 2, view.height / 2)
         else:
             here = int(np.searchsorted(walkable, self.cursor))
@@ -153,7 +153,7 @@ class Scatter(Widget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """One click chooses the nearest point; two go to its neighbours."""
-        walkable = np.flatnonzero(self._lit)
+        walkable = np.flatnonzero(self.lit)
         if (view := self.seen()) is None or not len(walkable) or self._dragged:
             return
         found = nearest(self.positions[walkable], view, event.x, event.y)
@@ -211,7 +211,7 @@ class Scatter(Widget, can_focus=True):
         view = self.seen()
         if view is None:
             return []
-        ground, lit = self.rich_style, self._lit
+        ground, lit = self.rich_style, self.lit
         kinds = self._groups[lit] + 1
         codes, filled = draw(self.positions[lit], kinds, view)
         dimmed, under = draw(self.positions[~lit], np.zeros((~lit).sum(), int), view)
@@ -226,7 +226,7 @@ class Scatter(Widget, can_focus=True):
         """Writes the name of the chosen point, and of all where few are seen."""
         dots = view.dots(self.positions)
         seen = np.all((dots >= 0) & (dots < (2 * view.width, 4 * view.height)), axis=1)
-        shown = np.flatnonzero(seen & self._lit)
+        shown = np.flatnonzero(seen & self.lit)
         named = shown.tolist() if len(shown) <= _NAMED else []
         if self.cursor is not None and seen[self.cursor]:
             named = [self.cursor, *(i for i in named if i != self.cursor)]
