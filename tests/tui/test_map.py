@@ -11,6 +11,7 @@ from lorajax.errors import LorajaxError
 from lorajax.library import Library
 from lorajax.service.likeness import mapping
 from lorajax_tui.braille import View, towards
+from lorajax_tui.messages import MapFailed, MapLoaded
 from lorajax_tui.screens.map import MapScreen
 from lorajax_tui.screens.neighbours import NeighboursScreen
 from lorajax_tui.widgets.scatter import Scatter
@@ -313,3 +314,24 @@ async def test_without_vectors_the_map_says_what_to_do(
         await until(pilot, lambda: "No map yet" in screen_text(pilot))
         assert "lorajax index" in screen_text(pilot)
         await pilot.press("c", "b", "slash", "a", "escape", "enter", "l", "plus", "d")
+
+
+async def test_what_was_posted_before_another_question_is_passed_over(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await pilot.press("3")
+        await until(pilot, lambda: isinstance(app.screen, MapScreen))
+        screen = app.screen
+        assert isinstance(screen, MapScreen)
+        await until(pilot, lambda: screen.map is not None)
+        shown = screen.map
+        for late in (
+            MapLoaded(0, mapping.map_space(app.library, "sdxl"), [], []),
+            MapFailed(0, LorajaxError("late"), []),
+        ):
+            screen.post_message(late)
+            await pilot.pause()
+            assert screen.map is shown and "late" not in screen_text(pilot)

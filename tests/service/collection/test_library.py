@@ -69,17 +69,16 @@ def test_large_spaces_are_told_to_want_an_index_until_they_have_one(
 def test_a_model_that_is_asked_for_is_the_one_searched(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedder = FakeEmbedder(encoder="e1")
+    bundle, embedder = Path("bundle"), FakeEmbedder(encoder="e1")
     opened: list[Path | None] = []
 
     def open_embedder(model: Path | None) -> FakeEmbedder:
         opened.append(model)
-        return embedder if model else FakeEmbedder()
+        return embedder if model == bundle else FakeEmbedder()
 
     monkeypatch.setattr(
         "lorajax.service.collection.embedding.open_embedder", open_embedder
     )
-    bundle = Path("bundle")
     with pytest.raises(LibraryError, match="no vector in space sd15:basis:e1"):
         service.neighbours(path, "a", model=bundle)
     with Library.open(path) as library:
@@ -87,7 +86,7 @@ def test_a_model_that_is_asked_for_is_the_one_searched(
     assert service.neighbours(path, "a", model=bundle).space == "sd15:basis:e1"
     found = service.neighbours(path, "a", model=service.NO_BUNDLE)
     assert (found.space, found.searched) == ("sd15:base-space-2:none", 3)
-    assert opened == [bundle, bundle, None]
+    assert opened == [bundle, bundle, service.NO_BUNDLE]
 
 
 def test_a_file_of_a_base_model_that_the_library_lacks(path: Path) -> None:

@@ -88,8 +88,9 @@ class MapWanted(Message):
 
 @dataclass
 class MapLoaded(Message):
-    """A space has been mapped."""
+    """A space has been mapped; `asked` is the number of the question."""
 
+    asked: int
     map: SpaceMap
     spaces: list[Space]
     groupings: list[Grouping]
@@ -99,6 +100,7 @@ class MapLoaded(Message):
 class MapFailed(Message):
     """There is no map to show; `error` says why. Other spaces may have one."""
 
+    asked: int
     error: LorajaxError
     spaces: list[Space]
 

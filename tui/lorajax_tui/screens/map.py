@@ -12,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input, Static
-from textual.worker import get_current_worker
 
 from lorajax.errors import LorajaxError
 from lorajax.service.likeness import grouping as grouping_service
@@ -55,7 +54,7 @@ class MapScreen(Filtered):
         self.map: mapping.SpaceMap | None = None
         self._spaces: list[mapping.Space] = []
         self._groupings: list[Grouping] = []
-        self._wanted = ""
+        self._wanted, self._asked = "", 0
         self._asker = Asker(lambda words: self.lorajax.question(words))
 
     def body(self) -> Iterable[Widget]:
@@ -94,20 +93,19 @@ class MapScreen(Filtered):
     def _load(self) -> None:
         if self.map is None:
             self._say("Drawing the map …", kind="loading")
-        self._halt()
-        self._read(self.lorajax.state.map_space, self.lorajax.state.map_method)
+        # Nobody waits any longer for what is being drawn, or waits to be shown.
+        self.workers.cancel_group(self, "map")
+        self._asker.halt()
+        self._asked += 1
+        state = self.lorajax.state
+        self._read(self._asked, state.map_space, state.map_method)
 
     def on_unmount(self) -> None:
         self._asker.end()
 
-    def _halt(self) -> None:
-        """Nobody waits any longer for what is being drawn."""
-        self.workers.cancel_group(self, "map")
-        self._asker.halt()
-
     @work(thread=True, exclusive=True, group="map", exit_on_error=False)
-    def _read(self, space: str, method: str) -> None:
-        worker, library = get_current_worker(), self.lorajax.library
+    def _read(self, asked: int, space: str, method: str) -> None:
+        library = self.lorajax.library
         known: list[mapping.Space] = []
         try:
             known = mapping.spaces(library)
@@ -118,14 +116,14 @@ class MapScreen(Filtered):
             else:
                 found = mapping.map_space(library, name)
             groupings = grouping_service.groupings(library, found.keys)
-            answer = MapLoaded(found, known, groupings)
+            self.post_message(MapLoaded(asked, found, known, groupings))
         except LorajaxError as error:
-            answer = MapFailed(error, known)
-        if not worker.is_cancelled:  # what was asked for since comes last
-            self.post_message(answer)
+            self.post_message(MapFailed(asked, error, known))
 
     @on(MapFailed)
     def _show_failure(self, message: MapFailed) -> None:
+        if message.asked != self._asked:
+            return
         self.map, self._spaces, self._wanted = None, message.spaces, ""
         self._say("No map yet", message.error.message, message.error.hint)
 
@@ -137,6 +135,8 @@ class MapScreen(Filtered):
 
     @on(MapLoaded)
     def _show(self, message: MapLoaded) -> None:
+        if message.asked != self._asked:
+            return
         same = self.map is message.map
         self.map, self._spaces = message.map, message.spaces
         self._groupings = message.groupings
