@@ -229,6 +229,7 @@ def test_other_projections_walk_the_same_road(
     assert report.results["rows"][0]["triplet_accuracy"]["mean"] > 0.5
 
 
+@pytest.mark.slow
 def test_loras_at_half_their_rank_can_be_learned_from(
     tiny_run: TrainingReport,
     tiny_job: JobSettings,

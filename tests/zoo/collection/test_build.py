@@ -99,6 +99,7 @@ def test_what_is_written_is_kept_and_what_is_missing_is_made_again(zoo):
             np.testing.assert_allclose(again, tensor.astype(np.float32), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_stopped_build_is_not_finished(tmp_path):
     class Stop(Exception):
         pass
