@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 
+_NICE = 10
+
 
 def start_detached(command: Sequence[str], log: Path) -> psutil.Process:
     """Starts a niced process of its own session; its words are appended to a log."""
@@ -26,6 +28,7 @@ def start_detached(command: Sequence[str], log: Path) -> psutil.Process:
     # Until somebody has waited for a child that ended, the system keeps it listed.
     threading.Thread(target=child.wait, daemon=True).start()
     be_nice(process)
+    _be_nice_as_session(process)
     return process
 
 
@@ -33,7 +36,19 @@ def be_nice(process: psutil.Process) -> None:
     """Lets the person's other work go before this process."""
     # One that ended at once, or may not be touched, works all the same.
     with suppress(psutil.Error):
-        process.nice(getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", 10))
+        process.nice(getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", _NICE))
+
+
+def _be_nice_as_session(process: psutil.Process) -> None:
+    """Lets other sessions go before that of this process, which leads it.
+
+    Linux may share the processors out among sessions first; niceness of a process then
+    counts within its own alone (sched(7), "The autogroup feature").
+    """
+    group = Path(f"/proc/{process.pid}/autogroup")
+    # Not there without that feature, gone with the process, closed in some containers.
+    with suppress(OSError):
+        group.write_text(str(_NICE), encoding="ascii")
 
 
 def environment(own: Mapping[str, str]) -> dict[str, str]:

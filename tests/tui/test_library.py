@@ -57,6 +57,14 @@ async def test_typing_filters_and_escape_clears(make_app: MakeApp) -> None:
         assert "Ink wash" in screen_text(pilot)
 
 
+async def test_rows_change_with_the_letter_not_after_it(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await opened(pilot)
+        app.screen.query_one("#filter", Input).value = "wash"
+        assert names(table) == ["Ink wash"]  # and nothing was drawn before
+
+
 async def test_the_cursor_stays_on_its_lora(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(120, 36)) as pilot:

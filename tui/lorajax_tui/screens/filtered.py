@@ -35,6 +35,12 @@ class Filtered(Browse):
         """Shows what fits the line now."""
         raise NotImplementedError
 
+    def on_mount(self) -> None:
+        super().on_mount()
+        # Not by a message, which comes after the letter has been drawn: the rows would
+        # then wait for the next drawing but one, some 30 ms.
+        self.watch(self.query_one("#filter", Input), "value", self.refilter, init=False)
+
     @property
     def line(self) -> str:
         return self.query_one("#filter", Input).value
@@ -49,10 +55,6 @@ class Filtered(Browse):
     @on(Input.Submitted, "#filter")
     def _filter_submitted(self) -> None:
         self.filtered().focus()
-
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self) -> None:
-        self.refilter()
 
     def fits(self, where: str) -> ConditionsFitted | None:
         """Which LoRAs fit conditions; None where that is being asked.
