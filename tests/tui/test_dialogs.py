@@ -114,26 +114,31 @@ async def test_folders_of_strangers_do_nothing_to_the_screen(
     assert completed(f"{start}/a") is None
 
 
-async def test_a_plan_is_written_once_and_closes_its_own_dialog(
+async def test_a_plan_says_that_it_is_written_and_closes_its_own_dialog(
     make_app: MakeApp, tmp_path: Path
 ) -> None:
-    gate, done = threading.Event(), []
+    gate, done, target = threading.Event(), [], tmp_path / "plan.csv"
 
     def write(path: Path) -> int:
         gate.wait(10)
         return 3
 
+    def written(path: Path, rows: int) -> None:
+        done.append((path, rows))
+
     app = make_app()
     async with app.run_test(size=(100, 40)) as pilot:
         await opened(pilot)
-        plan = PlanDialog(2, write, tmp_path / "plan.csv")
-        app.push_screen(plan, done.append)
+        plan = PlanDialog(2, write, target, written)
+        app.push_screen(plan)
         await until(pilot, lambda: app.screen is plan)
         await pilot.press("enter", "escape", "i")
         await until(pilot, lambda: isinstance(app.screen, IndexDialog))
+        assert not done
         gate.set()
-        await pilot.pause(0.2)
-        assert isinstance(app.screen, IndexDialog) and done == [None]
+        await until(pilot, lambda: done == [(target, 3)])
+        await pilot.pause()
+        assert isinstance(app.screen, IndexDialog)
 
 
 async def test_a_name_for_a_file_that_no_disk_can_hold(

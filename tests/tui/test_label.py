@@ -135,7 +135,7 @@ async def test_a_reload_that_comes_late_asks_nothing_twice(
         await pilot.press("left")
         await pilot.pause(0.2)
         gate.set()
-        await until(pilot, lambda: not screen._busy)
+        await until(pilot, lambda: not screen.is_busy)
         if not screen.answered:
             await pilot.press("left")
         await until(pilot, lambda: "1 answer" in screen_text(pilot))

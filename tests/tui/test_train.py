@@ -195,3 +195,51 @@ async def test_a_disk_that_hangs_holds_one_thread_of_each_kind(
         await pilot.press("escape")
         other = runs.get_option_at_index(1).id
         await until(pilot, lambda: Path(str(other)).name in words(pilot, "#run-head"))
+
+
+async def test_a_list_of_runs_that_began_before_a_start_changes_no_choice(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        screen = await start(app, pilot, "training.steps=4")
+        first = screen.chosen
+        assert first is not None
+        await until(pilot, lambda: "finished" in words(pilot, "#run-head"))
+        gate, listing = threading.Event(), threading.Event()
+        listed, real = list_runs(app.runs), runs_service.list_runs
+
+        def slow(folder: Path) -> list[runs_service.Run]:
+            listing.set()
+            gate.wait(30)
+            monkeypatch.setattr(runs_service, "list_runs", real)
+            return listed
+
+        monkeypatch.setattr(runs_service, "list_runs", slow)
+        await until(pilot, listing.is_set)
+        monkeypatch.setattr(runs_service, "list_runs", lambda folder: real(folder))
+        await pilot.click("#start")
+        await until(pilot, lambda: screen.chosen != first)
+        gate.set()
+        second = screen.chosen
+        await until(pilot, lambda: len(screen.query_one(RunList).options) == 2)
+        await pilot.pause(0.2)
+        assert screen.chosen == second
+
+
+async def test_runs_that_cannot_be_read_are_said_where_they_would_stand(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(folder: Path) -> list[runs_service.Run]:
+        raise OSError(5, "Input/output error")
+
+    real = runs_service.list_runs
+    monkeypatch.setattr(runs_service, "list_runs", lost)
+    monkeypatch.setattr(train, "_LIST_SECONDS", 0.05)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: "cannot be read" in screen_text(pilot))
+        assert "Looking for runs" not in screen_text(pilot)
+        monkeypatch.setattr(runs_service, "list_runs", real)
+        await until(pilot, lambda: "No runs yet" in screen_text(pilot))

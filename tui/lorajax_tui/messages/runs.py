@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunsListed(Message):
-    """The runs as they are now; only the newest list matters."""
+    """The runs as they are now; only the newest list matters.
+
+    `asked` counts the lists that were asked for, this one included.
+    """
 
     runs: list[Run]
+    asked: int
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, RunsListed)

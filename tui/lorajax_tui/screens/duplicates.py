@@ -223,12 +223,13 @@ class DuplicatesScreen(LadderSearch):
             return
         listed = replace(ladder, groups=groups)
         dialog = PlanDialog(
-            len(groups), lambda path: write_plan(listed, path), Path.cwd() / PLAN
+            len(groups),
+            lambda path: write_plan(listed, path),
+            Path.cwd() / PLAN,
+            self._plan_written,
         )
-        self.app.push_screen(dialog, self._plan_written)
+        self.app.push_screen(dialog)
 
-    def _plan_written(self, written: tuple[Path, int] | None) -> None:
-        if written is not None:
-            path, rows = written
-            words = f"{count(rows, 'row')} in {safe(str(path))}. Nothing was touched."
-            self.notify(words, title="Written", markup=False)
+    def _plan_written(self, path: Path, rows: int) -> None:
+        words = f"{count(rows, 'row')} in {safe(str(path))}. Nothing was touched."
+        self.notify(words, title="Written", markup=False)

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, OptionList, Select
+from textual.worker import Worker, WorkerState
 
 from lorajax.errors import LorajaxError
 from lorajax.service.learning import runs as service
@@ -59,6 +60,7 @@ class TrainScreen(Frame):
         super().__init__()
         self.chosen: Path | None = None
         self._runs: list[Run] = []
+        self._asked = 0  # for lists of runs, so far
         self._reader = RunReader()
 
     def body(self) -> Iterable[Widget]:
@@ -80,7 +82,7 @@ class TrainScreen(Frame):
     def on_mount(self) -> None:
         super().on_mount()
         self.query_one(RunList).border_title = "Runs"
-        self.query_one("#notice", Notice).say("Looking for runs …", kind="loading")
+        self._say("Looking for runs …", kind="loading")
         self.query_one(RunList).focus()
         self._list()
         self.set_interval(_LIST_SECONDS, self._list_again)
@@ -90,12 +92,26 @@ class TrainScreen(Frame):
         if not self.is_at_work("runs"):
             self._list()
 
-    @work(thread=True, exclusive=True, group="runs", exit_on_error=False)
     def _list(self) -> None:
-        self.post_message(RunsListed(service.list_runs(self.lorajax.runs)))
+        self._asked += 1
+        self._read_list(self._asked)
+
+    @work(thread=True, exclusive=True, group="runs", exit_on_error=False)
+    def _read_list(self, asked: int) -> None:
+        runs = service.list_runs(self.lorajax.runs)
+        self.post_message(RunsListed(runs, asked))
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        is_lost = event.worker.group == "runs" and event.state is WorkerState.ERROR
+        if is_lost and not self._runs:
+            where = safe(str(self.lorajax.runs))
+            hint = "It is tried again every two seconds."
+            self._say("The runs cannot be read", where, hint, "error")
 
     @on(RunsListed)
     def _show_runs(self, message: RunsListed) -> None:
+        if message.asked < self._asked:
+            return  # of before the run that has been started since
         self._runs = message.runs
         paths = [run.path for run in message.runs]
         if self.chosen not in paths:
@@ -103,15 +119,15 @@ class TrainScreen(Frame):
             self._watch_chosen()
         self.query_one(RunList).show(message.runs, self.chosen)
         if not paths:
-            self._say_none()
+            self._say(
+                "No runs yet",
+                "A run learns an embedding from a collection and evaluates it.",
+                "Press n, choose a configuration, and start.",
+            )
 
-    def _say_none(self) -> None:
+    def _say(self, title: str, text: str = "", hint: str = "", kind: str = "") -> None:
         self._switch("notice")
-        self.query_one("#notice", Notice).say(
-            "No runs yet",
-            "A run learns an embedding from a collection and evaluates it.",
-            "Press n, choose a configuration, and start.",
-        )
+        self.query_one("#notice", Notice).say(title, text, hint, kind)
 
     def _watch_chosen(self) -> None:
         if not self.is_current or self.chosen is None:
