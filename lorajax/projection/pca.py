@@ -113,7 +113,8 @@ def fit_dual_pca(
     if settings.centre:
         centred = gram - row_mean[:, None] - row_mean[None, :] + row_mean.mean()
     values, vectors = _largest(centred, settings, RANK_TOLERANCE, count)
-    if not len(values):
+    # Equal updates differ by rounding alone.
+    if not len(values) or values[0] <= RANK_TOLERANCE * np.trace(gram):
         return None
     alpha = vectors / np.sqrt(values)
     divisor = max(count - 1, 1)

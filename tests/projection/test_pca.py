@@ -107,15 +107,16 @@ def test_held_out_energy_against_its_definition(
 def test_incremental_pca_over_batches_is_an_approximation_of_known_error(
     adapters: list[Adapter], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module, width = "unet.b.to_k", 4
-    projection = fitted("incremental_pca", adapters, components=width, batch=5)
+    module, width = "unet.b.to_k", 3
+    # Three batches: what the second adds is cut before the third.
+    projection = fitted("incremental_pca", adapters, components=width, batch=4)
     n = projection.basis.facts.modules.index(module)
     found = projection.transform(adapters).scores[:, n, :width]
     rows = flattened(adapters, module)
     exact = PCA(n_components=width).fit_transform(rows)
     kept = (found.astype("f8") ** 2).sum() / (exact**2).sum()
-    print(f"incremental_pca in batches of 5 keeps {kept:.4f} of the exact energy")
-    assert 0.8 < kept < 1.0
+    print(f"incremental_pca in batches of 4 keeps {kept:.4f} of the exact energy")
+    assert 0.8 < kept < 0.9999
 
 
 @pytest.mark.parametrize("kind", ["gram_pca", "incremental_pca", "sketch_pca"])
