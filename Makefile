@@ -35,7 +35,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/lorajax demo configs/base.yaml
 
-# A worker on every core, and one BLAS thread: its threads and XLA's hinder each other.
+# One BLAS thread: its threads and XLA's hinder each other.
 test: export OPENBLAS_NUM_THREADS := 1
 # Most of what JAX does in a test is compiling: a third less of it, for the same results
 # up to rounding.
