@@ -12,6 +12,7 @@ from lorajax.service.collection import library as library_service
 from lorajax.service.likeness import comparing, mapping
 from lorajax.service.likeness.search_documents import explanation_document
 from lorajax_tui.app import LorajaxApp
+from lorajax_tui.screens import neighbours
 from lorajax_tui.screens.label import LabelScreen
 from lorajax_tui.widgets.collection_table import CollectionTable
 from lorajax_tui.widgets.folders import Folders
@@ -117,6 +118,16 @@ async def test_screens_at_work(app, snapshot: Snapshots) -> None:
             let_go()
 
 
+async def test_neighbours_that_are_looked_for(app, snapshot: Snapshots) -> None:
+    drawn.draw_collection()
+    with holding((neighbours, "search")):
+        async with app().run_test(size=SMALL) as pilot:
+            await opened(pilot)
+            await pilot.press("enter")
+            await until(pilot, lambda: "Looking for" in screen_text(pilot))
+            await snapshot(pilot, "neighbours-busy")
+
+
 async def test_neighbours(app, snapshot: Snapshots) -> None:
     drawn.draw_collection(pictured=True)
     answer = explanation_document(drawn.explanation())
@@ -158,6 +169,10 @@ async def test_duplicates(app, snapshot: Snapshots) -> None:
             await pilot.press("7")
             await until(pilot, lambda said=said: said in screen_text(pilot))
             await snapshot(pilot, name)
+            if name == "duplicates":
+                await pilot.press("w")
+                pilot.app.screen.query_one(Input).value = "loras/duplicates.csv"
+                await snapshot(pilot, "plan-dialog")
 
 
 async def test_comparing(app, snapshot: Snapshots) -> None:

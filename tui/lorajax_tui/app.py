@@ -144,11 +144,12 @@ class LorajaxApp(App[None]):
 
     @on(CollectionLoaded)
     def _collection_loaded(self, message: CollectionLoaded) -> None:
+        if self.collection is None:
+            # What the application is made of stays: the garbage collector need not walk
+            # through it, for 80 ms, while a person types. Once, or garbage would stay.
+            gc.freeze()
         self.trouble = None
         self.collection = message.collection
-        # What is there now stays: the collector need not walk through it, for 80 ms,
-        # while a person types.
-        gc.freeze()
 
     @on(CollectionFailed)
     def _collection_failed(self, message: CollectionFailed) -> None:

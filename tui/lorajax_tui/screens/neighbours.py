@@ -64,8 +64,7 @@ class NeighboursScreen(Filtered):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.add_class("-notice")
-        self.query_one("#notice", Notice).say(
+        self._say(
             "No LoRA is chosen yet",
             "Neighbours are the LoRAs whose weights do nearly the same.",
             "Press 1, choose a LoRA, and press Enter.",
@@ -133,6 +132,8 @@ class NeighboursScreen(Filtered):
     def _look(self) -> None:
         """Looks for what the end of the trail and the filter ask for."""
         self.query_one(Trail).show(self.trail)
+        if self._step is None:  # else what was found before stays that long
+            self._say("Looking for neighbours …", kind="loading")
         self._find(*self._asked)
 
     def recolour(self) -> None:
@@ -179,11 +180,11 @@ class NeighboursScreen(Filtered):
         if self.trail and message.asked == self._asked:
             self._say("Nothing to compare", message.error.message, message.error.hint)
 
-    def _say(self, title: str, text: str, hint: str = "") -> None:
+    def _say(self, title: str, text: str = "", hint: str = "", kind: str = "") -> None:
         self.query_one(ContentSwitcher).current = "notice"
         self.add_class("-notice")
         self.query_one("#query", Static).update("")
-        self.query_one("#notice", Notice).say(title, text, hint)
+        self.query_one("#notice", Notice).say(title, text, hint, kind)
 
     def action_why(self) -> None:
         """Says which parts of the weights make up the similarity."""
