@@ -13,9 +13,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import psutil
 
@@ -105,16 +105,34 @@ def write_json(path: Path, document: Any) -> None:
 
 def read_status(path: Path) -> Status | None:
     """The status of a run folder as it is now, or None where none can be read."""
-    known = Status.__dataclass_fields__
     try:
         document = json.loads((path / "status.json").read_text(encoding="utf-8"))
-        status = Status(**{k: v for k, v in document.items() if k in known})
-        dead = status.state == "running" and not is_alive(status)
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (OSError, ValueError):
         return None
-    if dead:
+    if not _is_status(document):
+        return None
+    status = Status(**{one.name: document[one.name] for one in fields(Status)})
+    if status.state == "running" and not is_alive(status):
         return replace(status, state="died", message="the process is gone")
     return status
+
+
+def _is_status(document: Any) -> bool:
+    """Whether a document has every field of a status, each of its own kind.
+
+    The defaults of those that it lacks would speak of the process that reads it.
+    """
+    kinds = {one.name: one.type for one in fields(Status)}
+    return isinstance(document, dict) and all(
+        name in document and _is_of(document[name], kind)
+        for name, kind in kinds.items()
+    )
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if kind is State:
+        return value in get_args(State)
+    return type(value) in ((int, float) if kind is float else (kind,))
 
 
 def is_alive(status: Status) -> bool:

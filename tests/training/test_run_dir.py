@@ -2,10 +2,18 @@
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from lorajax.training.run_dir import RunDir, read_metrics, read_status, write_json
+import pytest
+
+from lorajax.training.run_dir import (
+    RunDir,
+    Status,
+    read_metrics,
+    read_status,
+    write_json,
+)
 
 
 def test_status_round_trip_and_death(tmp_path: Path) -> None:
@@ -26,10 +34,27 @@ def test_status_round_trip_and_death(tmp_path: Path) -> None:
 
 
 def test_a_status_of_nonsense_is_none(tmp_path: Path) -> None:
-    for text in ("", "[]", '{"pid": "x"}', '{"heartbeat": "x"}', '{"pid": -1}'):
+    whole = asdict(Status())
+    for text in ("", "[]", "null", '"running"', "1e999"):
         (tmp_path / "status.json").write_text(text, encoding="utf-8")
-        found = read_status(tmp_path)
-        assert found is None or found.state == "died"
+        assert read_status(tmp_path) is None
+    wrong = [("pid", "x"), ("heartbeat", "x"), ("step", "3"), ("total", None)]
+    wrong += [("state", "paused"), ("state", []), ("stage", 3), ("pid", 1.5)]
+    for name, value in wrong:
+        write_json(tmp_path / "status.json", whole | {name: value})
+        assert read_status(tmp_path) is None, (name, value)
+    write_json(tmp_path / "status.json", whole | {"pid": -1, "unheard": "of"})
+    found = read_status(tmp_path)
+    assert found is not None and found.state == "died"
+
+
+@pytest.mark.parametrize("field", [one.name for one in fields(Status)])
+def test_a_status_without_a_field_is_none(tmp_path: Path, field: str) -> None:
+    """It is not that of the process which reads it."""
+    written = asdict(Status())
+    del written[field]
+    write_json(tmp_path / "status.json", written)
+    assert read_status(tmp_path) is None
 
 
 def test_metrics_are_read_on_from_where_one_was(tmp_path: Path) -> None:

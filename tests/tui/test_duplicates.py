@@ -125,6 +125,21 @@ async def test_a_search_that_fails_unforeseen_can_be_done_again(
         await until(pilot, lambda: screen.is_whole)
 
 
+async def test_what_was_found_before_a_failure_stays(make_app: MakeApp) -> None:
+    quick, broken = answering(QUICK), Answering(error="error: it ended so\nhint: look")
+    app = make_app(
+        question=lambda words: (quick if "--level" in words else broken)(words)
+    )
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await opened(pilot)
+        await pilot.press("7")
+        await until(pilot, lambda: "it ended so" in screen_text(pilot))
+        screen = app.screen
+        assert isinstance(screen, DuplicatesScreen) and not screen.is_searching
+        assert "cannot be looked for" not in screen_text(pilot)
+        assert "Ink wash" in screen_text(pilot)
+
+
 async def test_stopped_before_anything_was_found(make_app: MakeApp) -> None:
     app = make_app(question=answering(QUICK, seconds=(20,)))
     async with app.run_test(size=(80, 24)) as pilot:

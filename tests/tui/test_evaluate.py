@@ -184,3 +184,19 @@ async def test_what_was_measured_again_is_reckoned_again(
         await pilot.press("6")
         await until(pilot, lambda: len(evaluator.asked) == 2)
         assert {Path(asked[1]) for asked in evaluator.asked} == {path}
+
+
+async def test_a_table_that_is_not_known_any_more_is_not_drawn(
+    make_app: MakeApp, runs: Path
+) -> None:
+    app = make_app(question=telling(Evaluator()))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("6")
+        await until(pilot, lambda: isinstance(app.screen, EvaluateScreen))
+        screen = app.screen
+        assert isinstance(screen, EvaluateScreen)
+        await until(pilot, lambda: len(methods(pilot)) == 2)
+        screen.on_resize()
+        screen.action_reload()
+        await pilot.pause()
+        await until(pilot, lambda: len(methods(pilot)) == 2)

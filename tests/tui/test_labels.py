@@ -75,3 +75,26 @@ async def test_labels_of_strangers_do_nothing_to_the_screen(make_app: MakeApp) -
         await pilot.press("j", "e")
         await until(pilot, lambda: "[/b]]0;owned" in words(pilot, "#labels"))
         assert "\x1b" not in screen_text(pilot)
+
+
+async def test_a_condition_on_labels_knows_what_was_just_said(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        table = await opened(pilot)
+        await pilot.press("slash", *"style=ink")
+        await until(pilot, lambda: "0 of 6" in screen_text(pilot))
+        await pilot.press("escape", "e")
+        await until(pilot, lambda: "Nothing is said" in words(pilot, "#labels"))
+        await pilot.press(*"style=ink", "enter")
+        await until(pilot, lambda: "person" in words(pilot, "#labels"))
+        await pilot.press("escape", "slash", *"style=ink")
+        await until(pilot, lambda: "1 of 6" in screen_text(pilot))
+        assert table.row_count == 1
+        await pilot.press("enter", "e")
+        await until(pilot, lambda: "person" in words(pilot, "#labels"))
+        await pilot.press(*"-style", "enter")
+        await until(pilot, lambda: "Nothing is said" in words(pilot, "#labels"))
+        await pilot.press("escape")
+        await until(pilot, lambda: "0 of 6" in screen_text(pilot))

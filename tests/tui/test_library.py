@@ -1,8 +1,10 @@
 """The library screen: browse, filter, sort, index, and its empty and failed states."""
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,3 +269,30 @@ async def test_conditions_filter_with_words(make_app: MakeApp) -> None:
         await until(pilot, lambda: table.row_count == 2 and table.display)
         await pilot.press("escape")
         await until(pilot, lambda: table.row_count == 6)
+
+
+async def test_an_older_reading_does_not_come_back(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, gate, calls = service.columns, threading.Event(), []
+
+    def columns(*args: Any) -> dict[str, list[Any]]:
+        found = real(*args)
+        calls.append(1)
+        if len(calls) == 1:
+            gate.wait(20)
+        return found
+
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        table = await opened(pilot)
+        monkeypatch.setattr(service, "columns", columns)
+        app.load_collection()
+        await until(pilot, lambda: len(calls) == 1)
+        with Library.open(app.library) as library, library.transaction():
+            library.execute("DELETE FROM loras WHERE name = ?", "Ink line")
+        await pilot.press("r")
+        await until(pilot, lambda: table.row_count == 5)
+        gate.set()
+        await pilot.pause(0.3)
+        assert table.row_count == 5

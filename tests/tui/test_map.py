@@ -9,6 +9,7 @@ import pytest
 
 from lorajax.errors import LorajaxError
 from lorajax.library import Library
+from lorajax.service.labels import labelling
 from lorajax.service.likeness import mapping
 from lorajax_tui.braille import View, towards
 from lorajax_tui.messages import MapFailed, MapLoaded
@@ -335,3 +336,34 @@ async def test_what_was_posted_before_another_question_is_passed_over(
             screen.post_message(late)
             await pilot.pause()
             assert screen.map is shown and "late" not in screen_text(pilot)
+
+
+async def test_details_are_of_the_chosen_dot_or_of_none(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        scatter = await shown(pilot)
+        await pilot.press("slash", *"ink", "enter", "l")
+        await until(pilot, lambda: words(pilot, "#facts").startswith("Ink"))
+        await pilot.press("slash", "ctrl+u", *"clay")
+        await until(pilot, lambda: scatter.cursor is None)
+        await until(pilot, lambda: not words(pilot, "#facts").strip())
+        await pilot.press("enter", "l")
+        await until(pilot, lambda: words(pilot, "#facts").startswith("[red]Clay"))
+        await pilot.press("escape", "b")
+        await until(pilot, lambda: list(scatter.names) == ["Watercolour"])
+        await until(pilot, lambda: not words(pilot, "#facts").strip())
+
+
+async def test_what_is_said_of_a_lora_colours_the_map(make_app: MakeApp) -> None:
+    app = make_app()
+    keys = mapping.map_space(app.library).keys
+    labelling.change(app.library, keys, say=labelling.parse_words(["style=old"]))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shown(pilot)
+        assert "old" not in words(pilot, "#legend")  # all are alike
+        await pilot.press("l", "e")
+        await until(pilot, lambda: "old" in words(pilot, "#labels"))
+        await pilot.press(*"style=novel", "enter")
+        await until(pilot, lambda: "novel" in words(pilot, "#labels"))
+        await pilot.press("escape")
+        await until(pilot, lambda: "novel" in words(pilot, "#legend"))

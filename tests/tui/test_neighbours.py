@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 
+from lorajax.library import Library
 from lorajax.service.collection import library as service
 from lorajax.service.likeness import explaining
 from lorajax.service.likeness.search_documents import (
@@ -212,3 +213,23 @@ async def test_why_is_not_asked_any_longer_when_it_is_closed(make_app: MakeApp) 
         await pilot.press("escape")
         await app.workers.wait_for_complete()
         assert time.monotonic() - begun < 5
+
+
+async def test_a_lora_that_has_gone_is_no_neighbour_any_more(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: isinstance(app.screen, NeighboursScreen))
+        near = app.screen.query_one(NearTable)
+        await until(pilot, lambda: near.row_count == 3)
+        gone = near.chosen()
+        assert gone is not None
+        with Library.open(app.library) as library, library.transaction():
+            library.execute("DELETE FROM loras WHERE key = ?", gone.key)
+        await pilot.press("r")
+        await until(pilot, lambda: near.row_count == 2)
+        chosen = near.chosen()
+        assert chosen is not None and chosen.key != gone.key

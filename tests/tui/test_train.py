@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from textual.widgets import Input, OptionList, Select
 
 from lorajax.service.learning import runs as runs_service
 from lorajax.service.learning.runs import list_runs, read_run, stop_run
+from lorajax.training.run_dir import Status
 from lorajax_tui.screens import log, train
 from lorajax_tui.screens.train import TrainScreen
 from lorajax_tui.widgets.curve_plot import CurvePlot
@@ -122,7 +124,8 @@ def put_run(folder: Path, config: str = "", **status: object) -> Path:
     """A run as a trainer might have left it."""
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(config)
-    (folder / "status.json").write_text(json.dumps(status))
+    whole = asdict(Status()) | status
+    (folder / "status.json").write_text(json.dumps(whole))
     return folder
 
 
@@ -153,6 +156,21 @@ async def test_settings_of_strangers_do_nothing_to_the_screen(
         await pilot.press("space", "down", "space")
         await until(pilot, lambda: "[/x]]0;owned" in words(pilot, "#runs-table"))
         assert "\x1b" not in screen_text(pilot)
+
+
+async def test_odd_states_and_names_of_configurations_stop_nothing(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "my[red]one[x.yaml").write_text("# Mine.\n")
+    monkeypatch.chdir(tmp_path)
+    put_run(tmp_path / "runs" / "odd", state="paused")
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: "odd" in words(pilot, "#runs"))
+        await pilot.press("n", "enter")
+        await until(pilot, lambda: "my[red]one[x" in screen_text(pilot))
 
 
 async def test_a_disk_that_hangs_holds_one_thread_of_each_kind(

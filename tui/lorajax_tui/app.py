@@ -20,7 +20,7 @@ from textual import on, work
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker, WorkerState, get_current_worker
 
 from lorajax.errors import LorajaxError
 from lorajax.service.asking import Question
@@ -77,6 +77,7 @@ class LorajaxApp(App[None]):
     first_page: reactive[Collection | None] = reactive(None, init=False)
     trouble: reactive[LorajaxError | None] = reactive(None, init=False)
     pinned: reactive[str | None] = reactive(None, init=False)
+    words_said: reactive[int] = reactive(0, init=False)  # of labels, since the start
 
     def __init__(
         self,
@@ -128,15 +129,17 @@ class LorajaxApp(App[None]):
     @work(thread=True, exclusive=True, group="collection", exit_on_error=False)
     def load_collection(self) -> None:
         """Reads the library in a thread; what is seen first, first."""
+        worker = get_current_worker()
         try:
             if self.collection is None:
                 page = service.columns(self.library, FIRST_ROWS)
                 self.post_message(PageLoaded(Collection(self.library, page)))
             columns = service.columns(self.library)
+            message = CollectionLoaded(Collection(self.library, columns))
         except LorajaxError as error:
-            self.post_message(CollectionFailed(error))
-        else:
-            self.post_message(CollectionLoaded(Collection(self.library, columns)))
+            message = CollectionFailed(error)
+        if not worker.is_cancelled:  # else it is being read anew
+            self.post_message(message)
 
     @on(PageLoaded)
     def _page_loaded(self, message: PageLoaded) -> None:

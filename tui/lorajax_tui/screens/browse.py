@@ -95,6 +95,8 @@ class Browse(Frame):
     def _load_chosen(self) -> None:
         if (key := self.chosen_key()) is not None:
             self._read_entry(key)
+        else:
+            self.query_one(Details).show(None)
 
     @work(thread=True, exclusive=True, group="entry", exit_on_error=False)
     def _read_entry(self, key: str) -> None:

@@ -91,8 +91,7 @@ class EvaluateScreen(Frame):
         self._reports.end()
 
     def on_resize(self) -> None:
-        if self._asked in self._found:
-            self.call_after_refresh(self._show_table)
+        self.call_after_refresh(self._show_table)
 
     def recolour(self) -> None:
         self.on_resize()
@@ -184,7 +183,9 @@ class EvaluateScreen(Frame):
 
     def _show_table(self) -> None:
         asked = self._asked
-        results = self._found[asked] if asked is not None else {}
+        if asked is None or asked not in self._found:
+            return  # since this was wanted, something else is
+        results = self._found[asked]
         rows = results.get("rows") or []
         if not rows:
             note = str(results.get("evaluation_note") or "")

@@ -40,6 +40,7 @@ class Filtered(Browse):
         # Not by a message, which comes after the letter has been drawn: the rows would
         # then wait for the next drawing but one, some 30 ms.
         self.watch(self.query_one("#filter", Input), "value", self.refilter, init=False)
+        self.watch(self.app, "words_said", self.labels_changed, init=False)
 
     @property
     def line(self) -> str:
@@ -55,6 +56,12 @@ class Filtered(Browse):
     @on(Input.Submitted, "#filter")
     def _filter_submitted(self) -> None:
         self.filtered().focus()
+
+    def labels_changed(self) -> None:
+        """Asks anew what fits, since conditions may be on labels."""
+        self.filtering = ConditionsFitted("")
+        if parse_line(self.line).where:
+            self.refilter()
 
     def fits(self, where: str) -> ConditionsFitted | None:
         """Which LoRAs fit conditions; None where that is being asked.

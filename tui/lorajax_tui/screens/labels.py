@@ -99,6 +99,8 @@ class LabelsScreen(Candid, ModalScreen[None]):
         self.query_one("#complaint", Static).update(Text(safe(message.complaint)))
         if message.undone is not None:
             self._say_undone(message.undone)
+        if not message.complaint and (message.undone is not None or message.word):
+            cast("LorajaxApp", self.app).words_said += 1
         shown = self.query_one("#labels", Static)
         if message.labelled is None:
             return shown.update(Text("Its labels cannot be read.", "dim"))

@@ -13,7 +13,12 @@ from textual.binding import Binding, BindingType
 from textual.worker import Worker, WorkerState
 
 from lorajax.errors import LorajaxError
-from lorajax_tui.messages import LadderFailed, LadderFound, LadderProgressed
+from lorajax_tui.messages import (
+    LadderFailed,
+    LadderFound,
+    LadderProgressed,
+    TaskFailed,
+)
 from lorajax_tui.screens.browse import Browse
 from lorajax_tui.widgets.index_strip import IndexStrip
 
@@ -100,13 +105,19 @@ class LadderSearch(Browse):
         self._set_searching(False)
         if self.is_stopped or self.ladder is not None:
             self.show_ladder()
-        if not self.is_stopped:
+        if self.ladder is None and not self.is_stopped:
             self.show_failure(message.error)
+        elif not self.is_stopped:  # what was found stays to be seen
+            self.post_message(TaskFailed(message.error))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.worker.group == "duplicates" and event.state is WorkerState.ERROR:
             self._set_searching(False)
-            self.show_ladder()
+            if self.ladder is not None:
+                self.show_ladder()
+            else:
+                hint = "r looks again"
+                self.show_failure(LorajaxError(str(event.worker.error), hint))
 
     def action_stop(self) -> None:
         """Stops looking; what was found so far stays."""

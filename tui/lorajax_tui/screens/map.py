@@ -79,6 +79,10 @@ class MapScreen(Filtered):
         self.watch(self.app, "collection", self._load, init=False)
         self._load()
 
+    def labels_changed(self) -> None:
+        """Groups anew; what fits the line is asked for once that is shown."""
+        self._load()
+
     def find(self, key: str) -> None:
         """Chooses a LoRA, in whatever space it lies."""
         self._wanted = key
@@ -249,6 +253,8 @@ class MapScreen(Filtered):
         fitting = collection.keys_with(asked.text, fits.keys) if asked else set(keys)
         lit = np.array([key in fitting for key in keys], dtype=bool)
         self.query_one(Scatter).light(lit)
+        if self.query_one(Scatter).cursor is None:
+            self.look_closer()  # at nothing: the chosen one is dimmed or gone
         filtered = f"{int(lit.sum()):,} of {len(lit):,}" if asked else ""
         self.query_one("#shown", Static).update(filtered)
         self._describe(self.map, fits.error)

@@ -40,6 +40,7 @@ class NeighboursScreen(Filtered):
         Binding("escape", "clear_filter", "Clear", show=False),
         Binding("p", "pin", "Pin", show=False),
         Binding("v", "compare", "Compare"),
+        Binding("r", "reload", "Reload", show=False),
     ]
 
     def __init__(self) -> None:
@@ -69,6 +70,7 @@ class NeighboursScreen(Filtered):
             "Neighbours are the LoRAs whose weights do nearly the same.",
             "Press 1, choose a LoRA, and press Enter.",
         )
+        self.watch(self.app, "collection", self.refilter, init=False)
 
     def begin(self, key: str, name: str) -> None:
         """Starts a new trail at a LoRA."""
@@ -78,6 +80,9 @@ class NeighboursScreen(Filtered):
     def _go_on(self, step: Step) -> None:
         self.trail.append(step)
         self._look()
+
+    def action_reload(self) -> None:
+        self.lorajax.load_collection()
 
     def action_walk(self) -> None:
         """Goes on to the neighbour under the cursor."""

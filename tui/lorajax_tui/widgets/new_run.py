@@ -58,7 +58,7 @@ class NewRun(Vertical):
         found = find_configs()
         self._configs = {str(c.path): c for c in found}
         select = self.query_one(Select)
-        select.set_options((safe(c.name), str(c.path)) for c in found)
+        select.set_options((Text(safe(c.name)), str(c.path)) for c in found)
         wanted = str(config.absolute()) if config is not None else None
         if found:
             select.value = wanted if wanted in self._configs else str(found[0].path)
