@@ -23,6 +23,7 @@ from tests.library.duplicates.variants import (
     noisy,
     read,
     save,
+    scaled,
     write_merge,
     write_variants,
 )
@@ -203,3 +204,24 @@ def test_a_file_that_goes_while_others_are_compared_stops_nothing(
     (group,) = ladder.groups
     assert group.kind is Kind.UPDATE and not group.confirmed
     assert [path for path, _ in ladder.unread] == [str(gone)]
+
+
+def test_a_lost_sketch_is_told_and_made_again(tmp_path: Path, kohya: Path):
+    tensors, metadata = read(kohya)
+    save(tmp_path / "set" / "a.safetensors", tensors, metadata)
+    twice = save(tmp_path / "set" / "b.safetensors", scaled(tensors, 2.0), metadata)
+    store = tmp_path / "library.sqlite"
+    index_folders([tmp_path / "set"], store)
+    with Library.open(store) as library:
+        whole = find_duplicates(library)
+        key = library.key_at(twice)
+        query = "DELETE FROM vectors WHERE key = ? AND space LIKE '%:whole-sketch-1:%'"
+        assert library.execute(query, key) == 1
+        ladder = find_duplicates(library)
+        assert ladder.groups == () and "lorajax index" in ladder.unread[0][1]
+        library.execute("DELETE FROM vectors WHERE space LIKE '%:whole-sketch-1:%'")
+        assert len(find_duplicates(library).unread) == 2
+    assert index_folders([tmp_path / "set"], store).reread == 2
+    assert index_folders([tmp_path / "set"], store).reread == 0
+    with Library.open(store) as library:
+        assert find_duplicates(library).groups == whole.groups != ()
