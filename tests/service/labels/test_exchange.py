@@ -155,6 +155,19 @@ def test_unlabelled_loras_of_the_library_get_guesses(path: Path) -> None:
         classifying.classify_library(path, "character")
 
 
+def test_who_was_spoken_of_is_not_guessed(path: Path) -> None:
+    with Library.open(path) as library:
+        names = sorted(key for (key,) in library.query("SELECT key FROM loras"))
+    for name in names:
+        if not name.endswith(("-5", "-11")):
+            labelling.change(path, [name], [("style", name.split("-")[0])])
+    labelling.change(path, ["ink-5"], [("style", "")])
+    labelling.change(path, ["pen-11"], [("style", "ink"), ("style", "pen")])
+    assert classifying.classify_library(path, "style") == {}
+    labelling.change(path, ["ink-5"], (), [("style", None)])
+    assert classifying.classify_library(path, "style") == {"ink": 1}
+
+
 def test_a_broken_sidecar_does_not_hide_the_other(path: Path, tmp_path: Path) -> None:
     (tmp_path / "ink-0.metadata.json").write_text("broken", encoding="utf-8")
     (tmp_path / "ink-0.json").write_text('{"notes": "soft"}', encoding="utf-8")
