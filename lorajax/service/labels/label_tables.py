@@ -48,31 +48,10 @@ def collection_rows(
     """
     with Library.open(path, create=False) as library:
         derive_labels(library)
-        columns = library.columns()
-        lists = {key: i for i, key in enumerate(columns["key"])}
-        rows: list[Row] = [
-            {name: columns[name][i] for name in (*TABLE_COLUMNS, "missing")}
-            for i in range(len(lists))
-        ]
-        for row in rows:
-            row["paths"] = []
-            row["cluster"], row["cluster_name"] = None, None
-        for key, place in library.query("SELECT key, path FROM paths ORDER BY path"):
-            rows[lists[key]]["paths"].append(place)
-        fields: set[str] = set()
-        for (key, field), held in effective(read_labels(library)).items():
-            rows[lists[key]][f"{LABEL}{field}"] = [label.value for label in held]
-            fields.add(f"{LABEL}{field}")
-        for base in sorted(set(columns["base_model"])):
-            kept = kept_clusters(library, base)
-            for one in kept.clusters if kept else ():
-                for key in one.members:
-                    row = rows[lists[key]]
-                    row["cluster"], row["cluster_name"] = one.number, one.name or None
-        if vectors:
-            _add_vectors(library, rows, lists)
+        with library.snapshot():
+            rows, fields = _collected(library, vectors)
     rows.sort(key=lambda row: (row["name"], row["key"]))
-    return rows, sorted(fields)
+    return rows, fields
 
 
 def export_collection(
@@ -133,6 +112,33 @@ def import_table(table: Path, path: Path | None = None) -> Imported:
                     says.setdefault(key, []).extend((field, one) for one in values)
         change_each(library, says)
     return Imported(sum(map(len, says.values())), len(says), tuple(unknown))
+
+
+def _collected(library: Library, vectors: bool) -> tuple[list[Row], list[str]]:
+    columns = library.columns()
+    lists = {key: i for i, key in enumerate(columns["key"])}
+    rows: list[Row] = [
+        {name: columns[name][i] for name in (*TABLE_COLUMNS, "missing")}
+        for i in range(len(lists))
+    ]
+    for row in rows:
+        row["paths"] = []
+        row["cluster"], row["cluster_name"] = None, None
+    for key, place in library.query("SELECT key, path FROM paths ORDER BY path"):
+        rows[lists[key]]["paths"].append(place)
+    fields: set[str] = set()
+    for (key, field), held in effective(read_labels(library)).items():
+        rows[lists[key]][f"{LABEL}{field}"] = [label.value for label in held]
+        fields.add(f"{LABEL}{field}")
+    for base in sorted(set(columns["base_model"])):
+        kept = kept_clusters(library, base)
+        for one in kept.clusters if kept else ():
+            for key in one.members:
+                row = rows[lists[key]]
+                row["cluster"], row["cluster_name"] = one.number, one.name or None
+    if vectors:
+        _add_vectors(library, rows, lists)
+    return rows, sorted(fields)
 
 
 def _add_vectors(library: Library, rows: list[Row], places: dict[str, int]) -> None:

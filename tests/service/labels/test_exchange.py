@@ -12,6 +12,7 @@ from lorajax.library import Library
 from lorajax.library.labels import CLASSIFIED, Label, write_labels
 from lorajax.service.labels import classifying, labelling, sidecar_exchange
 from lorajax.service.labels.label_tables import export_collection, import_table
+from lorajax.service.progress import Progress
 from tests.library.labelled import add, bunches, fingerprint_text
 
 
@@ -173,3 +174,32 @@ def test_a_broken_sidecar_does_not_hide_the_other(path: Path, tmp_path: Path) ->
     (tmp_path / "ink-0.json").write_text('{"notes": "soft"}', encoding="utf-8")
     sidecar_exchange.import_sidecars(path)
     assert held(path, "ink-0")["note"] == ("soft",)
+
+
+def test_what_is_indexed_beside_an_export_does_not_end_it(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = Library.columns
+
+    def meanwhile(library: Library) -> dict[str, list]:
+        found = columns(library)
+        with Library.open(path) as other:
+            add(other, "late", [1.0] * 12, ["ink"])
+            write_labels(other, [Label("late", "style", "ink")])
+        return found
+
+    monkeypatch.setattr(Library, "columns", meanwhile)
+    assert export_collection(tmp_path / "all.jsonl", path, vectors=True) == 24
+
+
+def test_labels_of_a_lora_that_goes_while_sidecars_are_read_are_dropped(
+    path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ink-0.metadata.json").write_text('{"tags": ["red"]}', encoding="utf-8")
+
+    def meanwhile(_: Progress) -> None:
+        with Library.open(path) as other:
+            other.mark_missing([f"{tmp_path}/ink-0.safetensors"])
+            other.forget_missing()
+
+    assert sidecar_exchange.import_sidecars(path, meanwhile).labels == 0
