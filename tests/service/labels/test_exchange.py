@@ -10,6 +10,7 @@ import pytest
 from lorajax.errors import LibraryError, LorajaxError
 from lorajax.library import Library
 from lorajax.library.labels import CLASSIFIED, Label, write_labels
+from lorajax.library.labels.label import SIDECAR
 from lorajax.service.labels import classifying, labelling, sidecar_exchange
 from lorajax.service.labels.label_tables import export_collection, import_table
 from lorajax.service.progress import Progress
@@ -48,11 +49,36 @@ def test_a_table_comes_back_as_it_went(path: Path, tmp_path: Path, ending: str) 
     labelling.take_back(path)
     found = import_table(table, path)
     assert found.loras == 1 and found.unknown == ()
-    assert set(held(path, "ink-0")["style"]) == {"wash; black"} or ending == ".csv"
+    assert held(path, "ink-0")["style"] == ("wash; black",)
     assert held(path, "ink-0")["note"] == ("a, b",)
     # What a sidecar said did not become a person's word.
     (one,) = labelling.labelled(path, ["pen-6"])
     assert {label.source for label in one.labels} == {"sidecar"}
+
+
+def test_a_table_makes_no_tag_of_another_spelling_a_persons(
+    path: Path, tmp_path: Path
+) -> None:
+    with Library.open(path) as library:
+        write_labels(library, [Label("ink-0", "tag", "straße", SIDECAR)])
+    labelling.change(path, ["ink-0"], [("note", "=1+1")])
+    table = tmp_path / "all.csv"
+    export_collection(table, path)
+    assert "'=1+1" in table.read_text(encoding="utf-8-sig")
+    assert import_table(table, path).labels == 0
+    labelling.take_back(path)
+    assert import_table(table, path).labels == 1
+    assert held(path, "ink-0")["note"] == ("=1+1",)
+
+
+def test_columns_that_are_no_fields_are_passed_over_and_named(
+    path: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("name,Style,My notes,style\nink-0,x,y,wash\n", encoding="utf-8")
+    found = import_table(table, path)
+    assert found.labels == 1 and found.passed_over == ("Style", "My notes")
+    assert held(path, "ink-0")["style"] == ("wash",)
 
 
 def test_tables_of_people_need_only_a_name_and_a_field(
