@@ -112,6 +112,8 @@ def import_labels(
         print_json(vars(found))
         return
     say(f"{found.labels} labels of {found.loras} LoRAs")
+    if found.passed_over:
+        note(f"no fields, passed over: {', '.join(found.passed_over)}")
     if found.unknown:
         note(f"{len(found.unknown)} rows name no LoRA here, such as {found.unknown[0]}")
 

@@ -104,8 +104,7 @@ def write_sidecar(writing: Writing) -> None:
     try:
         if writing.made and "sha256" in document:
             document["sha256"] = _sha256(writing.weights)
-        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(_encoded(document))
         if target.exists():
             backup = target.with_name(f"{target.name}.bak")
             if not backup.exists():
@@ -113,11 +112,12 @@ def write_sidecar(writing: Writing) -> None:
             shutil.copymode(target, part)
         os.replace(part, target)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise FormatError(
             f"{shown(writing.path)}: cannot be written: {error.strerror}",
             "check that the folder is writable and has free space",
         ) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
@@ -138,6 +138,8 @@ def read_object(path: Path) -> dict[str, Any] | None:
             object_pairs_hook=_once_each,
             parse_constant=_no_number,
         )
+        # A number too large for a float and half a surrogate can be read, not written.
+        _encoded(document)
     except (OSError, ValueError, RecursionError, FormatError) as error:
         reason = error.message if isinstance(error, FormatError) else str(error)
         raise FormatError(
@@ -222,6 +224,16 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
 
 def _brief(value: Any) -> str:
     return clean(json.dumps(value, ensure_ascii=False), 120)
+
+
+def _encoded(document: Any) -> bytes:
+    """As it is written.
+
+    Raises:
+      ValueError: for what JSON or UTF-8 cannot say.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8")
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -106,8 +106,9 @@ def test_what_is_written_is_read_back(weights: Path, ending: str) -> None:
     [
         *("", "[1]", "{", '{"a": 1, "a": 2}', '{"a": NaN}', '{"tags": "ink, pen"}'),
         *("\xff", "[" * 100_000, '{"tags": 7}'),
+        *('{"a": "\\ud83d"}', '{"\\udc00": 1}', '{"a": [1e999]}'),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_what_cannot_be_kept_whole_is_not_touched(weights: Path, text: str) -> None:
     path = beside(weights, METADATA)
@@ -115,6 +116,7 @@ def test_what_cannot_be_kept_whole_is_not_touched(weights: Path, text: str) -> N
     with pytest.raises(FormatError, match=r"metadata\.json: expected a"):
         plan_sidecar(weights, METADATA, WORDS)
     assert path.read_bytes() == text.encode("latin-1")
+    assert not list(weights.parent.glob("*.lorajax-part"))
 
 
 def test_a_link_stays_a_link(weights: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
+from lorajax.adapters.adapter import Adapter
 from lorajax.adapters.fingerprint import compare, parse_fingerprint
 from lorajax.library.duplicates.candidates import (
     ALIKE,
@@ -19,7 +20,7 @@ from lorajax.library.duplicates.candidates import (
 )
 from lorajax.library.duplicates.comparing import (
     Comparison,
-    compare_adapters,
+    compare_weights,
     estimate_by_fingerprint,
     estimate_by_sketch,
 )
@@ -179,21 +180,23 @@ class Climb:
         found = find_merges(sketches, norms, _strangers(roots, neighbours))
         for done, merge in enumerate(found):
             self._on_step("comparing merges", done, len(found))
-            sure = confirm(
-                merge, lambda p: self._shelf.adapter(self.entries[kept[p]].key)
-            )
+            sure = confirm(merge, lambda p: self._adapter(int(kept[p])))
             if sure is not None:
                 parents = tuple(int(kept[parent]) for parent in sure.parents)
                 placed = replace(sure, merge=int(kept[sure.merge]), parents=parents)
                 self.merges.append(placed)
 
+    def _adapter(self, place: int) -> Adapter | None:
+        found = self._shelf.weights(self.entries[place].key)
+        return found.adapter if found is not None else None
+
     def _compare(self, a: int, b: int) -> Comparison:
         """Exactly by the files, or else by what the library keeps of them."""
         one, other = self.entries[a], self.entries[b]
-        first = self._shelf.adapter(one.key)
-        second = self._shelf.adapter(other.key) if first else None
+        first = self._shelf.weights(one.key)
+        second = self._shelf.weights(other.key) if first else None
         if first is not None and second is not None:
-            return compare_adapters(first, second)
+            return compare_weights(first, second)
         prints = compare(self._prints[a], self._prints[b])
         if prints.difference <= ALIKE:
             return estimate_by_fingerprint(prints)

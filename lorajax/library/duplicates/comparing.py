@@ -6,7 +6,7 @@ Tensors beside the updates are compared as well, since they act too.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,14 @@ from lorajax.library.entry import Facts
 SAME = 0.015
 _NOTHING = 1e-30
 _UNSEEN = 5e-4
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Weights:
+    """What one file holds: an adapter, and the tensors beside its updates."""
+
+    adapter: Adapter
+    beside: Sequence[np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +98,9 @@ class Comparison:
         }
 
 
-def compare_adapters(a: Adapter, b: Adapter) -> Comparison:
-    """B beside A, both of one base model."""
+def compare_weights(whole_a: Weights, whole_b: Weights) -> Comparison:
+    """B beside A, both of one base model; no file is opened."""
+    a, b = whole_a.adapter, whole_b.adapter
     aa, bb = _squares(a), _squares(b)
     shared = [module for module in aa if module in bb]
     with np.errstate(all="ignore"):
@@ -115,7 +124,7 @@ def compare_adapters(a: Adapter, b: Adapter) -> Comparison:
         modules=_alone(aa, bb) <= _UNSEEN**2 * left
         and _alone(bb, aa) <= _UNSEEN**2 * right,
         rank=_rank(a, b, shared),
-        rest=_rest(a, b),
+        rest=_rest(whole_a, whole_b),
     )
 
 
@@ -172,13 +181,14 @@ def _rank(a: Adapter, b: Adapter, modules: list[str]) -> int | None:
     return sum(signs)
 
 
-def _rest(a: Adapter, b: Adapter) -> str:
+def _rest(whole_a: Weights, whole_b: Weights) -> str:
     """What the files hold beside updates of known modules, where it is not the same."""
+    a, b = whole_a.adapter, whole_b.adapter
     if not _same_magnitudes(a.magnitudes, b.magnitudes):
         return "DoRA's magnitudes differ"
     if unmapped := len(a.unmapped) + len(b.unmapped):
         return f"{unmapped} modules outside the base model were not compared"
-    if not _same_sides(a, b):
+    if not _same_beside(whole_a.beside, whole_b.beside):
         return "tensors beside the updates differ"
     return ""
 
@@ -189,20 +199,24 @@ def _same_magnitudes(a: Mapping[str, Magnitude], b: Mapping[str, Magnitude]) -> 
     )
 
 
-def _same_sides(a: Adapter, b: Adapter) -> bool:
+def _same_beside(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> bool:
     """Whether the tensors beside the updates are the same, whatever their names."""
-    if len(a.side) != len(b.side):
-        return False
-    pairs = zip(_sides(a), _sides(b), strict=True)
-    return all(x.shape == y.shape and _near(x, y) for x, y in pairs)
+    return len(a) == len(b) and all(
+        x.shape == y.shape and _near(to_float32(x), to_float32(y))
+        for x, y in zip(a, b, strict=True)
+    )
 
 
-def _sides(adapter: Adapter) -> list[np.ndarray]:
+def read_beside(adapter: Adapter) -> list[np.ndarray]:
+    """The tensors beside an adapter's updates, by shape and by how their names end.
+
+    Raises:
+      FormatError, OSError: where the file has gone or changed since it was read.
+    """
     if not adapter.side:
         return []
-    tensors = open_tensor_file(adapter.path).read_many(adapter.side)
-    arrays = [(name, to_float32(array)) for name, array in tensors]
-    by_end = sorted(arrays, key=lambda pair: (pair[1].shape, pair[0][::-1]))
+    tensors = list(open_tensor_file(adapter.path).read_many(adapter.side))
+    by_end = sorted(tensors, key=lambda pair: (pair[1].shape, pair[0][::-1]))
     return [array for _, array in by_end]
 
 

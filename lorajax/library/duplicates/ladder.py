@@ -25,6 +25,7 @@ from lorajax.library.store import Library
 
 _GROUPED = (Kind.UPDATE, Kind.SCALED, Kind.RESIZED, Kind.NEAR)
 _ORDER = tuple(Kind)
+_LOST = "{}: its sketch was lost; `lorajax index` makes it again"
 OnStep = Callable[[str, int, int], None]
 
 
@@ -49,7 +50,9 @@ def find_duplicates(
     relations: list[Relation] = []
     shelf = Shelf(copies)
     if deepest > 2:
-        usable = [entry for entry in entries if copies.get(entry.key)]
+        lost = library.without_sketch()
+        shelf.unread |= {e.path: _LOST.format(e.path) for e in entries if e.key in lost}
+        usable = [e for e in entries if copies.get(e.key) and e.key not in lost]
         for base_model, those, sketches in _by_base(library, usable):
             climb = Climb(those, sketches, copies, shelf, on_step)
             climb.find_copies()

@@ -8,8 +8,9 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lorajax.adapters.adapter import Adapter, read_adapter
+from lorajax.adapters.adapter import read_adapter
 from lorajax.errors import LorajaxError
+from lorajax.library.duplicates.comparing import Weights, read_beside
 from lorajax.library.duplicates.found import Copy
 
 # Bytes of files that are kept in memory at a time; two are kept whatever their size.
@@ -17,15 +18,15 @@ _ROOM = 2**29
 
 
 class Shelf:
-    """Adapters by content key; the least used ones are given back."""
+    """Weights by content key; the least used ones are given back."""
 
     def __init__(self, copies: Mapping[str, Sequence[Copy]]) -> None:
         self._copies = copies
-        self._read: OrderedDict[str, Adapter] = OrderedDict()
+        self._read: OrderedDict[str, Weights] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self.unread: dict[str, str] = {}
 
-    def adapter(self, key: str) -> Adapter | None:
+    def weights(self, key: str) -> Weights | None:
         """The LoRA with this key, or None where no file of it is at hand."""
         if key in self._read:
             self._read.move_to_end(key)
@@ -38,21 +39,23 @@ class Shelf:
                 return found
         return None
 
-    def _open(self, copy: Copy) -> Adapter | None:
+    def _open(self, copy: Copy) -> Weights | None:
         try:
-            found = read_adapter(Path(copy.path))
+            adapter = read_adapter(Path(copy.path))
+            # At once: when two are compared a file may be gone.
+            found = Weights(adapter, read_beside(adapter))
         except LorajaxError as error:
             self.unread[copy.path] = error.message
             return None
         except OSError as error:
             self.unread[copy.path] = f"{copy.path}: cannot be read ({error.strerror})"
             return None
-        if found.content_key != copy.key:
+        if adapter.content_key != copy.key:
             self.unread[copy.path] = f"{copy.path}: it changed since it was indexed"
             return None
         return found
 
-    def _keep(self, key: str, adapter: Adapter, size: int) -> None:
-        self._read[key], self._sizes[key] = adapter, size
+    def _keep(self, key: str, found: Weights, size: int) -> None:
+        self._read[key], self._sizes[key] = found, size
         while len(self._read) > 2 and sum(map(self._sizes.get, self._read)) > _ROOM:  # type: ignore[arg-type]
             self._read.popitem(last=False)

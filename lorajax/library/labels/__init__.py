@@ -23,6 +23,7 @@ from lorajax.library.labels.label import check_field as check_field
 from lorajax.library.labels.label import check_value as check_value
 from lorajax.library.labels.label import drop_labels as drop_labels
 from lorajax.library.labels.label import effective as effective
+from lorajax.library.labels.label import is_field as is_field
 from lorajax.library.labels.label import read_labels as read_labels
 from lorajax.library.labels.label import values_of as values_of
 from lorajax.library.labels.label import write_labels as write_labels

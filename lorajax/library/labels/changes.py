@@ -35,14 +35,18 @@ def change_labels(
     """Writes down what a person says of LoRAs, and keeps it in the journal.
 
     Args:
-      say: (field, value); a field's former words of a person go, but tags are added.
+      say: (field, value); a field's former words of a person go, but tags are added,
+        in place of a person's word that there are none.
       unsay: (field, value) whose words of a person go; no value is all of the field.
 
     Raises:
       LibraryError: for a field or value that cannot be a label.
     """
     said = [(field, check_value(field, value)) for field, value in say]
-    gone = [(check_field(field), value) for field, value in unsay]
+    gone = [
+        (check_field(field), None if value is None else check_value(field, value))
+        for field, value in unsay
+    ]
     return _change(library, {key: said for key in keys}, gone)
 
 
@@ -83,15 +87,25 @@ def _change(
     with library.transaction():
         now = [one for one in read_labels(library, keys=set(says)) if is_persons(one)]
         coming = {Label(key, *pair) for key, said in says.items() for pair in said}
-        filled = {(one.key, one.field) for one in coming if one.field != TAG}
+        said_of: dict[tuple[str, str], list[Label]] = {}
+        for one in coming:
+            said_of.setdefault((one.key, one.field), []).append(one)
         going = {
-            one for one in now if (one.key, one.field) in filled or _meant(one, unsay)
+            one
+            for one in now
+            if any(_replaces(new, one) for new in said_of.get((one.key, one.field), ()))
+            or _meant(one, unsay)
         }
         change = Change(_ordered(going - coming), _ordered(coming - set(now)))
         _apply(library, change)
         if change != Change():
             _journal(library, [*_read_journal(library), change])
     return change
+
+
+def _replaces(new: Label, old: Label) -> bool:
+    """Whether a new word of a field makes an old one go: tags stand beside tags."""
+    return new.field != TAG or bool(new.value) != bool(old.value)
 
 
 def _meant(label: Label, gone: Sequence[tuple[str, str | None]]) -> bool:

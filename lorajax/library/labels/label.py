@@ -111,13 +111,18 @@ def drop_labels(library: Library, source: str, fields: Sequence[str] = ()) -> No
         )
 
 
+def is_field(name: str) -> bool:
+    """Whether people may fill a field of this name."""
+    return bool(_FIELD.fullmatch(name)) and name != CLUSTER
+
+
 def check_field(field: str) -> str:
     """The name of a field that people may fill.
 
     Raises:
       LibraryError: for any other.
     """
-    if not _FIELD.fullmatch(field) or field == CLUSTER:
+    if not is_field(field):
         raise LibraryError(
             f"expected the name of a field such as category, style or base_variant, "
             f"found {clean(field, 60)!r}",

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from lorajax.errors import LibraryError
 from lorajax.library.store.location import default_path, library_file
 from lorajax.library.store.schema import connect, unusable
+from lorajax.library.vectors.rows import snapshot
 
 # The tests' type checker knows no `Self`.
 _Opened = TypeVar("_Opened", bound="Database")
@@ -91,6 +92,12 @@ class Database:
             if isinstance(error, sqlite3.Error):
                 raise unusable(self.path, error) from error
             raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Queries inside tell of one moment, whatever others write meanwhile."""
+        with snapshot(self._connection):
+            yield
 
     def get_meta(self, key: str) -> str | None:
         """A note of the library by its name, or None."""

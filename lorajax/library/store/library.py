@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lorajax.library.entry import DESCRIPTION, Entry, Facts, Place, Told
+from lorajax.library.spaces import sketch_space
 from lorajax.library.store.file_store import FileStore, read_told
 
 _FACTS = [field.name for field in fields(Facts)]
@@ -36,6 +37,13 @@ TABLE_COLUMNS = [
 _MISSING_LORAS = """
 SELECT DISTINCT key FROM paths AS gone WHERE missing AND NOT EXISTS (
   SELECT 1 FROM paths WHERE paths.key = gone.key AND NOT paths.missing
+)
+"""
+# Who has a fingerprint had a sketch once: the row may be lost with a damaged page.
+_WITHOUT_SKETCH = f"""
+SELECT key FROM loras WHERE fingerprint != '' AND NOT EXISTS (
+  SELECT 1 FROM vectors WHERE vectors.key = loras.key
+  AND vectors.space = loras.base_model || '{sketch_space("")}'
 )
 """
 
@@ -102,9 +110,16 @@ class Library(FileStore):
         return {key: (tier, base) for key, tier, base in rows}
 
     def outdated(self) -> set[str]:
-        """The content keys of which an older lorajax kept less than is kept now."""
+        """The content keys of which less is kept than lorajax keeps now.
+
+        An older one kept less, or a sketch was lost.
+        """
         rows = self.query("SELECT key FROM loras WHERE description != ?", DESCRIPTION)
-        return {key for (key,) in rows}
+        return {key for (key,) in rows} | self.without_sketch()
+
+    def without_sketch(self) -> set[str]:
+        """The content keys of updates whose sketch was lost."""
+        return {key for (key,) in self.query(_WITHOUT_SKETCH)}
 
     def _write_facts(self, key: str, facts: Facts) -> None:
         values = [*astuple(facts)[:-2], *(_as_json(facts, name) for name in _LISTS)]

@@ -19,7 +19,7 @@ import numpy as np
 
 from lorajax.errors import LibraryError
 from lorajax.library.store.library import Library
-from lorajax.library.store.schema import unusable
+from lorajax.library.store.schema import is_current, unusable
 
 # Table → the columns that its rows are stored in the order of.
 _TABLES = {
@@ -84,6 +84,13 @@ def _locked(path: Path) -> sqlite3.Connection:
             f"{path}: expected a library of which something can be read, found none",
             "move it away and run `lorajax index` again",
         ) from error
+    if not is_current(connection):
+        connection.close()
+        raise LibraryError(
+            f"{path}: expected a library of this version to repair, found an older one",
+            "open it once with `lorajax library info`, or repair it with the lorajax "
+            "that wrote it",
+        )
     return connection
 
 

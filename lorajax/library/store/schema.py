@@ -72,7 +72,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if _is_empty(connection):
         _create(connection)
     check_identity(connection, path)
-    if _version(connection) != SCHEMA_VERSION:
+    if not is_current(connection):
         _migrate(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -80,6 +80,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
     return not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+
+
+def is_current(connection: sqlite3.Connection) -> bool:
+    """Whether a library has the tables of this lorajax."""
+    return _version(connection) == SCHEMA_VERSION
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lorajax.errors import LorajaxError
+from lorajax.formats.csv_tables import write_csv
 from lorajax.library.spaces import BASE_SPACE
 from lorajax.service.compute import prepare_jax
 from lorajax.service.progress import OnProgress, Progress
@@ -188,16 +189,13 @@ def _write_parquet(embedded: Embedded, out: Path) -> None:
 
 
 def _write_csv(embedded: Embedded, out: Path) -> None:
-    import csv
-
-    with open(out, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        width = embedded.vectors.shape[1]
-        writer.writerow(["name", "path", "space", *(f"v{i}" for i in range(width))])
-        for i, head in enumerate(
-            zip(embedded.names, embedded.paths, embedded.spaces, strict=True)
-        ):
-            writer.writerow([*head, *embedded.vectors[i].tolist()])
+    width = embedded.vectors.shape[1]
+    heads = zip(embedded.names, embedded.paths, embedded.spaces, strict=True)
+    write_csv(
+        out,
+        ["name", "path", "space", *(f"v{i}" for i in range(width))],
+        ([*head, *embedded.vectors[i].tolist()] for i, head in enumerate(heads)),
+    )
 
 
 WRITERS: dict[str, Callable[[Embedded, Path], None]] = {

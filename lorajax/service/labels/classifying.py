@@ -17,7 +17,7 @@ from lorajax.library.labels import (
     check_field,
     derive_labels,
     drop_labels,
-    values_of,
+    read_labels,
     write_labels,
 )
 from lorajax.service.collection.library import bundle_of
@@ -122,7 +122,9 @@ def classify_library(
     found: list[Label] = []
     with Library.open(path, create=False) as library:
         derive_labels(library)
-        said = values_of(library, field)
+        labels = read_labels(library, field)
+        # Also who is said to be nothing of it, or two things at once.
+        said = {one.key for one in labels if one.source != CLASSIFIED}
         notes: list[str] = []
         for space in current_spaces(library).values():
             try:

@@ -129,22 +129,26 @@ def _vectors(
 ) -> tuple[tuple[str, ...], tuple[str, ...], Float[np.ndarray, "n e"]]:
     found = chosen_space(library, space)
     with Library.open(library, create=False) as opened:
-        return _named_vectors(opened.path, found.name, opened.revision())
+        with opened.snapshot():
+            names = tuple(opened.query("SELECT key, name FROM loras ORDER BY key"))
+            revision = opened.revision()
+        return _named_vectors(opened.path, found.name, revision, names)
 
 
 @lru_cache(maxsize=1)
 def _named_vectors(
-    path: Path, space: str, revision: int
+    path: Path, space: str, revision: int, names: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...], Float[np.ndarray, "n e"]]:
     """Names, keys and unit vectors of the LoRAs that can be asked about.
 
-    These are the ones that share their name with no other; where at least three of
-    them have a picture, the ones with a picture.
+    They are kept while neither vectors nor names change. These are the ones that share
+    their name with no other; where at least three of them have a picture, the ones
+    with a picture.
     """
-    with Library.open(path, create=False) as library:
+    with Library.open(path, create=False) as library, library.snapshot():
         keys, vectors = library.unit_rows(space)
-        known = dict(library.query("SELECT key, name FROM loras"))
         pictured = {key for (key,) in library.query(_PICTURED)}
+    known = dict(names)
     often = Counter(known.values())
     rows = [i for i, key in enumerate(keys) if often[known.get(key, "")] == 1]
     with_picture = [i for i in rows if keys[i] in pictured]

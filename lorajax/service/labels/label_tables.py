@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 
 from lorajax.errors import LibraryError, LorajaxError
+from lorajax.formats.csv_tables import joined, meant, parted, write_csv
 from lorajax.formats.text import clean
 from lorajax.library import Library
 from lorajax.library.clusters import kept_clusters
 from lorajax.library.labels import (
+    TAG,
     change_each,
     check_value,
     derive_labels,
     effective,
+    is_field,
     read_labels,
 )
 from lorajax.library.store.library import TABLE_COLUMNS
@@ -32,11 +35,17 @@ _COMPUTED = ("missing", "paths", "cluster", "cluster_name", "space", "vector")
 
 @dataclass(frozen=True)
 class Imported:
-    """What came in: labels, LoRAs that got them, and rows that name no LoRA here."""
+    """What came in: labels, and LoRAs that got them.
+
+    Attributes:
+      unknown: rows that name no LoRA here.
+      passed_over: columns that are no fields.
+    """
 
     labels: int
     loras: int
     unknown: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
 
 def collection_rows(
@@ -48,31 +57,10 @@ def collection_rows(
     """
     with Library.open(path, create=False) as library:
         derive_labels(library)
-        columns = library.columns()
-        lists = {key: i for i, key in enumerate(columns["key"])}
-        rows: list[Row] = [
-            {name: columns[name][i] for name in (*TABLE_COLUMNS, "missing")}
-            for i in range(len(lists))
-        ]
-        for row in rows:
-            row["paths"] = []
-            row["cluster"], row["cluster_name"] = None, None
-        for key, place in library.query("SELECT key, path FROM paths ORDER BY path"):
-            rows[lists[key]]["paths"].append(place)
-        fields: set[str] = set()
-        for (key, field), held in effective(read_labels(library)).items():
-            rows[lists[key]][f"{LABEL}{field}"] = [label.value for label in held]
-            fields.add(f"{LABEL}{field}")
-        for base in sorted(set(columns["base_model"])):
-            kept = kept_clusters(library, base)
-            for one in kept.clusters if kept else ():
-                for key in one.members:
-                    row = rows[lists[key]]
-                    row["cluster"], row["cluster_name"] = one.number, one.name or None
-        if vectors:
-            _add_vectors(library, rows, lists)
+        with library.snapshot():
+            rows, fields = _collected(library, vectors)
     rows.sort(key=lambda row: (row["name"], row["key"]))
-    return rows, sorted(fields)
+    return rows, fields
 
 
 def export_collection(
@@ -113,6 +101,7 @@ def import_table(table: Path, path: Path | None = None) -> Imported:
 
     Its LoRAs stand in `key`, `path`, `name` or `lora_id`. Every column `label:<field>`
     is a field, and where there is none every other column whose name can be one.
+    Columns that cannot be one are passed over.
     Several values are parted by `; `. Empty cells say nothing, and neither do values
     that hold already. One undo takes back all.
 
@@ -121,6 +110,7 @@ def import_table(table: Path, path: Path | None = None) -> Imported:
     """
     says: dict[str, list[tuple[str, str]]] = {}
     unknown: list[str] = []
+    passed_over: dict[str, None] = {}
     with Library.open(path, create=False) as library:
         held = effective(read_labels(library))
         for row in _read_table(table):
@@ -128,11 +118,47 @@ def import_table(table: Path, path: Path | None = None) -> Imported:
             if key is None:
                 unknown.append(clean(str(next(iter(row.values()), "")), 120))
                 continue
-            for field, values in _said(row).items():
-                if set(values) != {one.value for one in held.get((key, field), ())}:
-                    says.setdefault(key, []).extend((field, one) for one in values)
+            chosen = _chosen(row)
+            passed_over |= {clean(n, 60): None for n in chosen if not is_field(n)}
+            for field, values in _said(chosen).items():
+                # As a person's word it would be written: others spell it otherwise.
+                before = {
+                    check_value(field, one.value) for one in held.get((key, field), ())
+                }
+                fresh = [v for v in values if field != TAG or v not in before]
+                if fresh and set(values) != before:
+                    says.setdefault(key, []).extend((field, one) for one in fresh)
         change_each(library, says)
-    return Imported(sum(map(len, says.values())), len(says), tuple(unknown))
+    return Imported(
+        sum(map(len, says.values())), len(says), tuple(unknown), tuple(passed_over)
+    )
+
+
+def _collected(library: Library, vectors: bool) -> tuple[list[Row], list[str]]:
+    columns = library.columns()
+    lists = {key: i for i, key in enumerate(columns["key"])}
+    rows: list[Row] = [
+        {name: columns[name][i] for name in (*TABLE_COLUMNS, "missing")}
+        for i in range(len(lists))
+    ]
+    for row in rows:
+        row["paths"] = []
+        row["cluster"], row["cluster_name"] = None, None
+    for key, place in library.query("SELECT key, path FROM paths ORDER BY path"):
+        rows[lists[key]]["paths"].append(place)
+    fields: set[str] = set()
+    for (key, field), held in effective(read_labels(library)).items():
+        rows[lists[key]][f"{LABEL}{field}"] = [label.value for label in held]
+        fields.add(f"{LABEL}{field}")
+    for base in sorted(set(columns["base_model"])):
+        kept = kept_clusters(library, base)
+        for one in kept.clusters if kept else ():
+            for key in one.members:
+                row = rows[lists[key]]
+                row["cluster"], row["cluster_name"] = one.number, one.name or None
+    if vectors:
+        _add_vectors(library, rows, lists)
+    return rows, sorted(fields)
 
 
 def _add_vectors(library: Library, rows: list[Row], places: dict[str, int]) -> None:
@@ -152,7 +178,8 @@ def _read_table(table: Path) -> Iterator[Row]:
             raise LibraryError(f"{table}: expected at most {_MAX_TABLE:,} bytes", hint)
         lines = table.read_text(encoding="utf-8-sig").split("\n")
         if table.suffix == ".csv":
-            yield from csv.DictReader(lines, strict=True)
+            for row in csv.DictReader(lines, strict=True):
+                yield {k: meant(v) if isinstance(v, str) else v for k, v in row.items()}
         elif table.suffix == ".jsonl":
             for line in filter(str.strip, lines):
                 document = json.loads(line)
@@ -189,8 +216,8 @@ def _named(library: Library, row: Row) -> str | None:
     return None
 
 
-def _said(row: Row) -> dict[str, list[str]]:
-    """The fields of a row and their values, without empty cells."""
+def _chosen(row: Row) -> Row:
+    """The cells of a row that labels are looked for in."""
     named = {str(name): value for name, value in row.items() if name is not None}
     chosen = {
         name.removeprefix(LABEL): value
@@ -200,23 +227,28 @@ def _said(row: Row) -> dict[str, list[str]]:
     if not chosen:
         passed_over = {*_NAMES, *TABLE_COLUMNS, *_COMPUTED}
         chosen = {n: v for n, v in named.items() if n not in passed_over}
+    return chosen
+
+
+def _said(chosen: Row) -> dict[str, list[str]]:
+    """The fields among these cells and their values, without empty ones."""
     found: dict[str, list[str]] = {}
     for field, value in chosen.items():
-        values = value if isinstance(value, list) else str(value or "").split("; ")
+        if not is_field(field):
+            continue
+        values = value if isinstance(value, list) else parted(str(value or ""))
         if said := [one for one in (check_value(field, str(v)) for v in values) if one]:
             found[field] = said
     return found
 
 
 def _write_csv(out: Path, names: list[str], rows: list[Row]) -> None:
-    with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        for row in rows:
-            cells = (row.get(name) for name in names)
-            writer.writerow(
-                "; ".join(cell) if isinstance(cell, list) else cell for cell in cells
-            )
+    told = ([row.get(name) for name in names] for row in rows)
+    write_csv(
+        out,
+        names,
+        ([joined(c) if isinstance(c, list) else c for c in cells] for cells in told),
+    )
 
 
 def _write_jsonl(out: Path, names: list[str], rows: list[Row]) -> None:

@@ -78,7 +78,8 @@ def change(
     Raises:
       LibraryError: for a name that fits no or several LoRAs; nothing is written then.
     """
-    with Library.open(path, create=False) as library:
+    # In one transaction: a LoRA that is found may not go before it is labelled.
+    with Library.open(path, create=False) as library, library.transaction():
         keys = [find(library, name).key for name in names]
         change_labels(library, keys, say, unsay)
         return _labelled(library, keys)
@@ -96,8 +97,9 @@ def labelled(
     """LoRAs with their labels: the ones named, or all that have any."""
     with Library.open(path, create=False) as library:
         derive_labels(library)
-        keys = [find(library, name).key for name in names] if names else None
-        return _labelled(library, keys, field)
+        with library.snapshot():
+            keys = [find(library, name).key for name in names] if names else None
+            return _labelled(library, keys, field)
 
 
 def derive(path: Path | None = None, again: bool = False) -> int:

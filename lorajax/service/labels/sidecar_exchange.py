@@ -88,6 +88,9 @@ def import_sidecars(
                 f"AND field IN ({marks})",
                 [(*key, *_FROM_DISK) for key in keys],
             )
+            # Files were read for long: some LoRAs may have gone meanwhile.
+            there = {key for (key,) in library.query("SELECT key FROM loras")}
+            labels = [label for label in labels if label.key in there]
             write_labels(library, labels)
     return Imported(len(set(labels)), len({label.key for label in labels}))
 

@@ -4,16 +4,15 @@ Nothing is deleted or moved by any of it. A plan is a list that a person reviews
 another program may carry out.
 """
 
-import csv
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from lorajax.errors import LorajaxError
+from lorajax.formats.csv_tables import write_csv
 from lorajax.library import Entry, Library
 from lorajax.library.duplicates import (
     LEVELS,
@@ -133,11 +132,12 @@ def write_plan(ladder: Ladder, out: Path, force: bool = False) -> int:
     """
     check_plan(out, force)
     rows = list(_rows(ladder))
-    text = _csv(rows) if out.suffix == ".csv" else _lines(rows)
     beside = out.with_name(f"{out.name}.{os.getpid()}.unfinished")
     try:
-        # Names of files need not be text; such bytes are written as they are.
-        beside.write_bytes(text.encode("utf-8", "surrogateescape"))
+        if out.suffix == ".csv":
+            write_csv(beside, PLAN_COLUMNS, map(_cells, rows))
+        else:
+            beside.write_text(_lines(rows), encoding="utf-8", newline="\n")
         os.replace(beside, out)
     except OSError as error:
         beside.unlink(missing_ok=True)
@@ -183,22 +183,8 @@ def _rows(ladder: Ladder) -> Iterator[dict[str, Any]]:
             yield dict(zip(PLAN_COLUMNS, values, strict=True))
 
 
-def _csv(rows: list[dict[str, Any]]) -> str:
-    """With a mark of its encoding, which spreadsheets need."""
-    out = StringIO()
-    writer = csv.writer(out)
-    writer.writerow(PLAN_COLUMNS)
-    for row in rows:
-        told = {**row, "links": " | ".join(row["links"])}
-        writer.writerow(_inert(value) for value in told.values())
-    return "\ufeff" + out.getvalue()
-
-
-def _inert(value: Any) -> Any:
-    """A stranger's name that a spreadsheet would compute is made text."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value
+def _cells(row: dict[str, Any]) -> Iterator[Any]:
+    yield from {**row, "links": " | ".join(row["links"])}.values()
 
 
 def _lines(rows: list[dict[str, Any]]) -> str:

@@ -18,7 +18,7 @@ def loras_document(path: Path | None, where: str = "") -> dict[str, Any]:
     Raises:
       LibraryError: where there is no library, and for conditions that cannot be read.
     """
-    with Library.open(path, create=False) as library:
+    with Library.open(path, create=False) as library, library.snapshot():
         table = library.columns()
         tags = dict(library.query("SELECT key, tags FROM loras"))
     table["tags"] = [json.loads(tags[key]) for key in table["key"]]

@@ -8,7 +8,7 @@ its distances. Neither needs jax; maps are kept until the library changes.
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -86,7 +86,8 @@ def map_space(
     """
     name = chosen_space(path, space).name
     with Library.open(path, create=False) as library:
-        return _mapped(library.path, name, method, library.revision())
+        found = _mapped(library.path, name, method, library.revision())
+        return _named(library, found)
 
 
 def chosen_space(path: Path | None, asked: str | None) -> Space:
@@ -116,14 +117,20 @@ def chosen_space(path: Path | None, asked: str | None) -> Space:
 
 @lru_cache(maxsize=4)
 def _mapped(path: Path, space: str, method: Method, revision: int) -> SpaceMap:
+    """The map of vectors, with keys for names."""
     with Library.open(path, create=False) as library:
         keys, matrix = library.unit_rows(space)
-        known = dict(library.query("SELECT key, name FROM loras"))
-    names = tuple(known.get(key, key) for key in keys)
+    names = tuple(keys)
     if method == "umap":
         return SpaceMap(space, method, tuple(keys), names, _umap(matrix), None)
     positions, explained = principal_plane(matrix)
     return SpaceMap(space, method, tuple(keys), names, positions, explained)
+
+
+def _named(library: Library, found: SpaceMap) -> SpaceMap:
+    """A kept map with the names of today: a file may be renamed, vectors alike."""
+    known = dict(library.query("SELECT key, name FROM loras"))
+    return replace(found, names=tuple(known.get(key, key) for key in found.keys))
 
 
 def principal_plane(
@@ -200,7 +207,8 @@ def umap_in_process(
     """
     name = chosen_space(path, space).name
     with Library.open(path, create=False) as library:
-        return _drawn_elsewhere(library.path, name, library.revision(), ask)
+        found = _drawn_elsewhere(library.path, name, library.revision(), ask)
+        return _named(library, found)
 
 
 def _read_document(document: dict[str, Any]) -> SpaceMap:

@@ -4,11 +4,13 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from lorajax.adapters.adapter import Adapter
 from lorajax.config import JobSettings
 from lorajax.library import Library
-from lorajax.library.duplicates import Action, Kind, Ladder, find_duplicates
+from lorajax.library.duplicates import Action, Kind, Ladder, find_duplicates, shelf
 from lorajax.service.collection.indexing import index_folders
 from tests.library.duplicates.ladder_rates import file_identity, rates
 from tests.library.duplicates.variants import (
@@ -21,6 +23,7 @@ from tests.library.duplicates.variants import (
     noisy,
     read,
     save,
+    scaled,
     write_merge,
     write_variants,
 )
@@ -169,3 +172,56 @@ def test_a_file_that_changed_is_left_out(tmp_path: Path, kohya: Path):
     assert [Path(path).stem for path in ladder.changed] == ["b"]
     (group,) = ladder.groups
     assert {Path(m.path).stem for m in group.members} == {"a", "c"}
+
+
+def test_a_file_that_goes_while_others_are_compared_stops_nothing(
+    tmp_path: Path, kohya: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tensors, metadata = read(kohya)
+    # A tensor beside the updates is compared too, and is no part of an adapter.
+    bias = np.ones(320, "f4")
+    told = {**tensors, "lora_unet_conv_in.diff_b": bias}
+    save(tmp_path / "set" / "a.safetensors", told, metadata)
+    half = cast({k: v.astype("f4") for k, v in tensors.items()}, np.float16)
+    gone = save(
+        tmp_path / "set" / "b.safetensors",
+        {**half, "lora_unet_conv_in.diff_b": bias},
+        metadata,
+    )
+    store = tmp_path / "library.sqlite"
+    index_folders([tmp_path / "set"], store)
+    read_adapter = shelf.read_adapter
+
+    def vanishing(path: Path) -> Adapter:
+        found = read_adapter(path)
+        if path == gone:
+            gone.unlink()
+        return found
+
+    monkeypatch.setattr(shelf, "read_adapter", vanishing)
+    with Library.open(store) as library:
+        ladder = find_duplicates(library)
+    (group,) = ladder.groups
+    assert group.kind is Kind.UPDATE and not group.confirmed
+    assert [path for path, _ in ladder.unread] == [str(gone)]
+
+
+def test_a_lost_sketch_is_told_and_made_again(tmp_path: Path, kohya: Path):
+    tensors, metadata = read(kohya)
+    save(tmp_path / "set" / "a.safetensors", tensors, metadata)
+    twice = save(tmp_path / "set" / "b.safetensors", scaled(tensors, 2.0), metadata)
+    store = tmp_path / "library.sqlite"
+    index_folders([tmp_path / "set"], store)
+    with Library.open(store) as library:
+        whole = find_duplicates(library)
+        key = library.key_at(twice)
+        query = "DELETE FROM vectors WHERE key = ? AND space LIKE '%:whole-sketch-1:%'"
+        assert library.execute(query, key) == 1
+        ladder = find_duplicates(library)
+        assert ladder.groups == () and "lorajax index" in ladder.unread[0][1]
+        library.execute("DELETE FROM vectors WHERE space LIKE '%:whole-sketch-1:%'")
+        assert len(find_duplicates(library).unread) == 2
+    assert index_folders([tmp_path / "set"], store).reread == 2
+    assert index_folders([tmp_path / "set"], store).reread == 0
+    with Library.open(store) as library:
+        assert find_duplicates(library).groups == whole.groups != ()

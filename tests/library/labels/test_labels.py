@@ -66,6 +66,29 @@ def test_tags_of_all_who_know_count_but_guesses_do_not(library: Library) -> None
     assert sorted(holds(library, "ink", "tag")) == ["brush", "wash"]
 
 
+def test_a_tag_stands_in_place_of_no_tags_and_the_other_way_round(
+    library: Library,
+) -> None:
+    add(library, "ink", [1.0, 0.0])
+    write_labels(library, [Label("ink", "tag", "wash", SIDECAR)])
+    change_labels(library, ["ink"], [("tag", "")])
+    assert holds(library, "ink", "tag") == []
+    change_labels(library, ["ink"], [("tag", "Ink")])
+    assert sorted(holds(library, "ink", "tag")) == ["ink", "wash"]
+    change_labels(library, ["ink"], [("tag", "")])
+    assert [label.value for label in read_labels(library, "tag")] == ["", "wash"]
+    undo(library)
+    assert sorted(holds(library, "ink", "tag")) == ["ink", "wash"]
+
+
+def test_a_word_is_taken_back_however_it_is_spelled(library: Library) -> None:
+    add(library, "ink", [1.0, 0.0])
+    change_labels(library, ["ink"], [("tag", "Ink"), ("style", "two  words")])
+    gone = [("tag", "INK"), ("style", "two  words")]
+    assert len(change_labels(library, ["ink"], unsay=gone).removed) == 2
+    assert read_labels(library) == []
+
+
 def test_one_undo_takes_back_a_whole_table(library: Library) -> None:
     for name in ("a", "b"):
         add(library, name, [1.0, 0.0])

@@ -14,6 +14,7 @@ from lorajax.service.collection import keeping
 from tests.library.fakes import vector_of
 
 SPACE = "sd15:base-space-2:none"
+VERSION_1 = Path(__file__).parents[2] / "data" / "library" / "version-1.sql"
 COUNT = 400
 PAGE = 4096
 
@@ -83,6 +84,20 @@ def test_what_can_be_read_is_saved(path: Path, table: str) -> None:
         query = "SELECT COUNT(*) FROM texts WHERE texts MATCH 'title'"
         titled = sum(bool(entry.paths) for entry in library.entries())
         assert library.query(query) == [(titled,)]
+
+
+def test_an_older_library_is_checked_and_not_repaired(tmp_path: Path) -> None:
+    path = tmp_path / "library.sqlite"
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript(VERSION_1.read_text(encoding="utf-8"))
+    assert keeping.check(path, repair=True).damages == ()
+    old.execute("PRAGMA foreign_keys = OFF")
+    old.execute("INSERT INTO paths VALUES ('/stray', 'nobody', 1, 2, 3, 0)")
+    old.close()
+    assert keeping.check(path).damages == ("a row of paths belongs to no LoRA",)
+    with pytest.raises(LibraryError, match="found an older one"):
+        keeping.check(path, repair=True)
+    assert [p.name for p in tmp_path.glob("*.sqlite")] == ["library.sqlite"]
 
 
 def test_a_library_in_use_is_not_repaired(path: Path) -> None:

@@ -10,8 +10,10 @@ import pytest
 from lorajax.errors import LibraryError, LorajaxError
 from lorajax.library import Library
 from lorajax.library.labels import CLASSIFIED, Label, write_labels
+from lorajax.library.labels.label import SIDECAR
 from lorajax.service.labels import classifying, labelling, sidecar_exchange
 from lorajax.service.labels.label_tables import export_collection, import_table
+from lorajax.service.progress import Progress
 from tests.library.labelled import add, bunches, fingerprint_text
 
 
@@ -47,11 +49,36 @@ def test_a_table_comes_back_as_it_went(path: Path, tmp_path: Path, ending: str) 
     labelling.take_back(path)
     found = import_table(table, path)
     assert found.loras == 1 and found.unknown == ()
-    assert set(held(path, "ink-0")["style"]) == {"wash; black"} or ending == ".csv"
+    assert held(path, "ink-0")["style"] == ("wash; black",)
     assert held(path, "ink-0")["note"] == ("a, b",)
     # What a sidecar said did not become a person's word.
     (one,) = labelling.labelled(path, ["pen-6"])
     assert {label.source for label in one.labels} == {"sidecar"}
+
+
+def test_a_table_makes_no_tag_of_another_spelling_a_persons(
+    path: Path, tmp_path: Path
+) -> None:
+    with Library.open(path) as library:
+        write_labels(library, [Label("ink-0", "tag", "straße", SIDECAR)])
+    labelling.change(path, ["ink-0"], [("note", "=1+1")])
+    table = tmp_path / "all.csv"
+    export_collection(table, path)
+    assert "'=1+1" in table.read_text(encoding="utf-8-sig")
+    assert import_table(table, path).labels == 0
+    labelling.take_back(path)
+    assert import_table(table, path).labels == 1
+    assert held(path, "ink-0")["note"] == ("=1+1",)
+
+
+def test_columns_that_are_no_fields_are_passed_over_and_named(
+    path: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("name,Style,My notes,style\nink-0,x,y,wash\n", encoding="utf-8")
+    found = import_table(table, path)
+    assert found.labels == 1 and found.passed_over == ("Style", "My notes")
+    assert held(path, "ink-0")["style"] == ("wash",)
 
 
 def test_tables_of_people_need_only_a_name_and_a_field(
@@ -155,8 +182,50 @@ def test_unlabelled_loras_of_the_library_get_guesses(path: Path) -> None:
         classifying.classify_library(path, "character")
 
 
+def test_who_was_spoken_of_is_not_guessed(path: Path) -> None:
+    with Library.open(path) as library:
+        names = sorted(key for (key,) in library.query("SELECT key FROM loras"))
+    for name in names:
+        if not name.endswith(("-5", "-11")):
+            labelling.change(path, [name], [("style", name.split("-")[0])])
+    labelling.change(path, ["ink-5"], [("style", "")])
+    labelling.change(path, ["pen-11"], [("style", "ink"), ("style", "pen")])
+    assert classifying.classify_library(path, "style") == {}
+    labelling.change(path, ["ink-5"], (), [("style", None)])
+    assert classifying.classify_library(path, "style") == {"ink": 1}
+
+
 def test_a_broken_sidecar_does_not_hide_the_other(path: Path, tmp_path: Path) -> None:
     (tmp_path / "ink-0.metadata.json").write_text("broken", encoding="utf-8")
     (tmp_path / "ink-0.json").write_text('{"notes": "soft"}', encoding="utf-8")
     sidecar_exchange.import_sidecars(path)
     assert held(path, "ink-0")["note"] == ("soft",)
+
+
+def test_what_is_indexed_beside_an_export_does_not_end_it(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = Library.columns
+
+    def meanwhile(library: Library) -> dict[str, list]:
+        found = columns(library)
+        with Library.open(path) as other:
+            add(other, "late", [1.0] * 12, ["ink"])
+            write_labels(other, [Label("late", "style", "ink")])
+        return found
+
+    monkeypatch.setattr(Library, "columns", meanwhile)
+    assert export_collection(tmp_path / "all.jsonl", path, vectors=True) == 24
+
+
+def test_labels_of_a_lora_that_goes_while_sidecars_are_read_are_dropped(
+    path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ink-0.metadata.json").write_text('{"tags": ["red"]}', encoding="utf-8")
+
+    def meanwhile(_: Progress) -> None:
+        with Library.open(path) as other:
+            other.mark_missing([f"{tmp_path}/ink-0.safetensors"])
+            other.forget_missing()
+
+    assert sidecar_exchange.import_sidecars(path, meanwhile).labels == 0

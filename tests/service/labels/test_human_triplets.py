@@ -210,3 +210,16 @@ def test_names_are_checked_before_they_are_written(library: Path) -> None:
         checked_names(library, "lora 1", "twin", "lora 2")
     with pytest.raises(LibraryError, match="expected three LoRAs"):
         checked_names(library, "lora 1", "lora 1", "lora 2")
+
+
+def test_a_renamed_lora_is_asked_about_by_its_new_name(
+    library: Path, tmp_path: Path
+) -> None:
+    (before,) = ask_all(library, tmp_path / "a.jsonl", 1)
+    old = tmp_path / f"{before.anchor.name}.safetensors"
+    with Library.open(library) as opened:
+        index(
+            opened, [old.rename(tmp_path / "new.safetensors")], Reader(), FakeEmbedder()
+        )
+    (after,) = ask_all(library, tmp_path / "b.jsonl", 1)
+    assert (after.anchor.key, after.anchor.name) == (before.anchor.key, "new")

@@ -79,7 +79,8 @@ def test_the_largest_space_is_drawn_unless_another_is_asked_for(library: Path) -
 def test_a_map_is_drawn_again_once_the_library_has_changed(
     library: Path, tmp_path: Path
 ) -> None:
-    assert mapping.map_space(library) is mapping.map_space(library)
+    first, again = (mapping.map_space(library) for _ in range(2))
+    assert first.positions is again.positions
     with Library.open(library) as opened:
         file = write_lora(tmp_path / "new.safetensors", "new")
         index(opened, [file], Reader(), FakeEmbedder())
@@ -155,3 +156,18 @@ def test_labels_are_ways_to_group_and_a_persons_word_counts(library: Path) -> No
     assert first.by == "style" and first.of[:2] == ("style 0", "style 1")
     assert first.of[5] == ""
     assert first.names == ("style 0", "style 1")
+
+
+def test_a_map_that_is_kept_shows_the_names_of_today(
+    library: Path, tmp_path: Path
+) -> None:
+    assert "lora 0" in mapping.map_space(library).names
+    old = tmp_path / "ink" / "lora 0.safetensors"
+    moved = old.rename(old.with_name("wash.safetensors"))
+    others = [tmp_path / "ink" / f"lora {i}.safetensors" for i in (1, 2, 3)]
+    with Library.open(library) as opened:
+        revision = opened.revision()
+        index(opened, [moved, *others], Reader(), FakeEmbedder())
+        assert opened.revision() == revision
+    names = mapping.map_space(library).names
+    assert "wash" in names and "lora 0" not in names

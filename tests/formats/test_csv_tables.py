@@ -1,0 +1,23 @@
+"""Cells that no spreadsheet computes, and what comes back of them."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from lorajax.formats.csv_tables import joined, meant, parted, write_csv
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "@x", "-5", "'=1", "''+", "it's", "'", "墨"])
+def test_no_cell_is_computed_and_each_comes_back(tmp_path: Path, cell: str) -> None:
+    out = tmp_path / "x.csv"
+    write_csv(out, ["name", "number"], [[cell, -1.5]])
+    assert out.read_bytes().startswith(b"\xef\xbb\xbf")
+    with out.open(encoding="utf-8-sig", newline="") as file:
+        _, (written, number) = csv.reader(file)
+    assert written[0] not in "=+-@" and meant(written) == cell and number == "-1.5"
+
+
+@pytest.mark.parametrize("values", [["a"], ["a", "b; c"], ["a;b", "c\\; d"], ["\\"]])
+def test_values_are_parted_as_they_were_joined(values: list[str]) -> None:
+    assert parted(joined(values)) == values
