@@ -84,6 +84,6 @@ def _classify(run: Run, path: str, key: str) -> tuple[str, list[str]]:
         return "reread", []
     if key in run.tiers:
         others = run.paths_of.get(key, set())
-        gone = [other for other in others if is_gone(other)]
-        return ("moved", gone) if len(gone) == len(others) else ("copies", gone)
+        moved = all(map(run.has_left, others))
+        return "moved" if moved else "copies", list(filter(is_gone, others))
     return ("updated" if before else "added"), []

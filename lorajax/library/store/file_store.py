@@ -1,7 +1,7 @@
 """The files of a library: where LoRAs lie, which were refused, which still wait.
 
-A path leads to one LoRA; a LoRA that no path leads to any more goes, and its vectors,
-labels and words with it.
+A path leads to one LoRA. One that no path leads to any more is kept until
+`forget_pathless`: its file may have another name by now, which is yet to be found.
 """
 
 import json
@@ -20,8 +20,8 @@ INSERT OR REPLACE INTO paths (
 """
 UNSEEN = FileStamp(0, 0, 0)
 _PATHLESS = """
-DELETE FROM loras WHERE key = ?
-AND NOT EXISTS (SELECT 1 FROM paths WHERE paths.key = loras.key)
+SELECT id FROM loras
+WHERE NOT EXISTS (SELECT 1 FROM paths WHERE paths.key = loras.key)
 """
 
 
@@ -73,7 +73,21 @@ class FileStore(VectorStore):
         """Removes missing paths, and LoRAs without any path; returns how many went."""
         with self.transaction():
             rows = self.query("SELECT path FROM paths WHERE missing")
-            return self._drop_paths([path for (path,) in rows])
+            self._drop_paths([path for (path,) in rows])
+            return self.forget_pathless()
+
+    def forget_pathless(self) -> int:
+        """Removes LoRAs that no path leads to; returns how many went.
+
+        For the end of a run: before it, a file of theirs may still turn up.
+        """
+        with self.transaction():
+            gone = self.query(_PATHLESS)
+            self.execute_many("DELETE FROM texts WHERE rowid = ?", gone)
+            self.execute_many("DELETE FROM loras WHERE id = ?", gone)
+            if gone:
+                self.grow_revision()
+        return len(gone)
 
     def add_place(self, key: str, place: Place) -> None:
         """Remembers a further file of a known LoRA."""
@@ -133,7 +147,7 @@ class FileStore(VectorStore):
             self.execute_many("DELETE FROM waiting WHERE path = ?", marks)
 
     def _write_place(self, key: str, place: Place) -> None:
-        """Points a path to a LoRA; one that thereby loses its last path goes."""
+        """Points a path to a LoRA, and away from the one that lay there."""
         path = str(place.path)
         before = self.key_at(place.path)
         told = json.dumps(asdict(place.told), ensure_ascii=False)
@@ -142,26 +156,14 @@ class FileStore(VectorStore):
         for table in ("refused", "waiting"):
             self.execute(f"DELETE FROM {table} WHERE path = ?", path)
         if before not in (None, key):
-            self._tidy(str(before))
+            self.write_text(str(before))
         self.write_text(key)
 
-    def _drop_paths(self, paths: list[str]) -> int:
-        """Removes paths, and the LoRAs that lose their last; returns how many went."""
+    def _drop_paths(self, paths: list[str]) -> None:
         keys = [self.query("SELECT key FROM paths WHERE path = ?", p) for p in paths]
         self.execute_many("DELETE FROM paths WHERE path = ?", [(p,) for p in paths])
-        return sum(self._tidy(key) for ((key,),) in filter(None, keys))
-
-    def _tidy(self, key: str) -> int:
-        """Removes a LoRA that lost its last path, else its words are written anew."""
-        ids = self.query("SELECT id FROM loras WHERE key = ?", key)
-        gone = self.execute(_PATHLESS, key)
-        if not gone:
+        for ((key,),) in filter(None, keys):
             self.write_text(key)
-            return 0
-        for (id_,) in ids:
-            self.execute("DELETE FROM texts WHERE rowid = ?", id_)
-        self.grow_revision()
-        return gone
 
     def write_text(self, key: str) -> None:
         """Writes the words that a LoRA is found by, of all its files and sidecars.

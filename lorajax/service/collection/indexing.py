@@ -78,6 +78,7 @@ def index_folders(
             for refusal in passed_over:
                 if refusal not in known and Path(refusal.path).is_file():
                     library.refuse(refusal)
+            library.forget_pathless()
     return replace(report, refused=(*passed_over, *report.refused))
 
 

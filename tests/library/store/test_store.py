@@ -96,6 +96,7 @@ def test_a_refused_file_loses_its_entry_until_it_is_good_again(
 ) -> None:
     library.upsert("k1", FACTS, Place(Path("/a"), STAMP))
     library.refuse(Refusal(str(Path("/a")), "truncated", "copy it again"))
+    assert library.forget_pathless() == 1
     assert library.entries() == [] and len(library.refused()) == 1
     library.upsert("k1", FACTS, Place(Path("/a"), STAMP))
     assert library.refused() == []
@@ -185,6 +186,8 @@ def test_words_of_sidecars_are_found_until_their_file_goes(library: Library) -> 
     library.drop_paths([str(Path("/a/ink.safetensors"))])
     assert _matching(library, "nkwas") == [] and _matching(library, "other")
     library.drop_paths([str(Path("/b/other.safetensors"))])
+    assert _matching(library, "other") == [] and _matching(library, "ink")
+    assert library.forget_pathless() == 1
     assert library.query("SELECT COUNT(*) FROM texts") == [(0,)]
 
 
