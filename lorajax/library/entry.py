@@ -8,6 +8,8 @@ from typing import NamedTuple
 EMBEDDABLE_TIERS = frozenset({"exact", "direction"})
 # SQLite's; file numbers of Windows and dates that a disk makes up may be larger.
 _LARGEST_INTEGER = 2**63 - 1
+# The source of labels that nothing but a person knows.
+PERSON = "person"
 # What is kept of a file; entries of an older description are read once more.
 DESCRIPTION = 1
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from lorajax.library.entry import FileStamp, Place, Refusal, Told
+from lorajax.library.store.leaving import drop_pathless, keep_labels
 from lorajax.library.store.vector_store import VectorStore
 from lorajax.version import __version__
 
@@ -19,10 +20,6 @@ INSERT OR REPLACE INTO paths (
 ) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?)
 """
 UNSEEN = FileStamp(0, 0, 0)
-_PATHLESS = """
-SELECT id FROM loras
-WHERE NOT EXISTS (SELECT 1 FROM paths WHERE paths.key = loras.key)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +70,19 @@ class FileStore(VectorStore):
         """Removes missing paths, and LoRAs without any path; returns how many went."""
         with self.transaction():
             rows = self.query("SELECT path FROM paths WHERE missing")
+            self.forget_pathless()
             self._drop_paths([path for (path,) in rows])
-            return self.forget_pathless()
+            return drop_pathless(self)
 
     def forget_pathless(self) -> int:
         """Removes LoRAs that no path leads to; returns how many went.
 
-        For the end of a run: before it, a file of theirs may still turn up.
+        For the end of a run: before it, a file of theirs may still turn up. What a
+        person said of them is kept, as it may after it.
         """
         with self.transaction():
-            gone = self.query(_PATHLESS)
-            self.execute_many("DELETE FROM texts WHERE rowid = ?", gone)
-            self.execute_many("DELETE FROM loras WHERE id = ?", gone)
-            if gone:
-                self.grow_revision()
-        return len(gone)
+            keep_labels(self)
+            return drop_pathless(self)
 
     def add_place(self, key: str, place: Place) -> None:
         """Remembers a further file of a known LoRA."""

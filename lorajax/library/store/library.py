@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from lorajax.library.entry import DESCRIPTION, Entry, Facts, Place, Told
 from lorajax.library.store.file_store import FileStore, read_told
+from lorajax.library.store.leaving import return_labels
 
 _FACTS = [field.name for field in fields(Facts)]
 _LISTS = ("warnings", "tags")
@@ -57,6 +58,7 @@ class Library(FileStore):
         """
         with self.transaction():
             self._write_facts(key, facts)
+            return_labels(self, key)
             self._write_place(key, place)
             for space, vector in (vectors or {}).items():
                 self.write_vector(key, space, vector)

@@ -29,6 +29,7 @@ _TABLES = {
     "waiting": ("path",),
     "refused": ("path",),
     "labels": ("key", "field", "value", "source"),
+    "kept_labels": ("key", "field", "value", "source"),
     "meta": ("key",),
 }
 _JSON = frozenset({"told", "tags", "warnings"})

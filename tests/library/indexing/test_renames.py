@@ -1,4 +1,4 @@
-"""Files that take each other's names: every LoRA keeps its labels and its vector."""
+"""Files that are renamed, overwritten and restored: LoRAs keep their labels."""
 
 from pathlib import Path
 
@@ -84,3 +84,42 @@ def test_an_overwritten_lora_goes_at_the_end_of_a_run_that_gets_there(
     assert len(library.entries()) == 3
     run(library, folder)
     assert styles(library) == {"a": "", "b": ""}
+
+
+def test_a_file_that_was_damaged_for_a_moment_gets_its_labels_back(
+    library: Library, folder: Path
+) -> None:
+    path = folder / "a.safetensors"
+    good = path.read_bytes()
+    path.write_bytes(b"broken")
+    assert len(run(library, folder).refused) == 1
+    assert styles(library) == {"b": "oil"}
+    path.write_bytes(good)
+    run(library, folder)
+    assert styles(library) == {"a": "ink", "b": "oil"}
+    assert library.query("SELECT * FROM kept_labels") == []
+
+
+def test_a_file_that_comes_back_from_a_backup_gets_its_labels_back(
+    library: Library, folder: Path
+) -> None:
+    path = folder / "a.safetensors"
+    good = path.read_bytes()
+    write_lora(path, "quite another")
+    run(library, folder)
+    label(library, "a", "chalk")
+    path.write_bytes(good)
+    run(library, folder)
+    assert styles(library) == {"a": "ink", "b": "oil"}
+
+
+def test_labels_of_what_a_person_forgets_are_forgotten(
+    library: Library, folder: Path
+) -> None:
+    path = folder / "a.safetensors"
+    aside = path.rename(path.with_suffix(".aside"))
+    run(library, folder)
+    assert library.forget_missing() == 1
+    aside.rename(path)
+    run(library, folder)
+    assert styles(library) == {"a": "", "b": "oil"}

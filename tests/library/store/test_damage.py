@@ -138,7 +138,7 @@ def test_info_counts_what_is_there(path: Path) -> None:
     assert (found.loras, found.files, found.missing) == (COUNT, COUNT, 1)
     assert found.base_models == {"sd15": COUNT - 1}
     assert found.spaces == {SPACE: COUNT} and found.current == {"sd15": SPACE}
-    assert (found.version, found.bundle) == (2, "") and found.bytes > 2**18
+    assert (found.version, found.bundle) == (3, "") and found.bytes > 2**18
 
 
 def test_folders_that_are_gone_for_good_can_be_forgotten(path: Path) -> None:

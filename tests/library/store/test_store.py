@@ -19,7 +19,7 @@ from lorajax.library import (
 )
 
 STAMP = FileStamp(10, 20, 30)
-VERSION_1 = Path(__file__).parents[2] / "data" / "library" / "version-1.sql"
+OLDER = Path(__file__).parents[2] / "data" / "library"
 FACTS = Facts("ink", "sd15", rank_max=8, warnings=("odd",), tags=("水墨", "[red]"))
 
 
@@ -145,15 +145,21 @@ def test_a_library_of_another_version_is_refused(library: Library) -> None:
     raw = sqlite3.connect(library.path)
     raw.execute("PRAGMA user_version = 99")
     raw.close()
-    with pytest.raises(LibraryError, match="expected library version 2 or older"):
+    with pytest.raises(LibraryError, match="expected library version 3 or older"):
         Library.open(library.path)
 
 
-def test_a_library_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
-    path = tmp_path / "library.sqlite"
+def older(folder: Path, version: int) -> Path:
+    """A library as an older version wrote it."""
+    path = folder / "library.sqlite"
     old = sqlite3.connect(path, isolation_level=None)
-    old.executescript(VERSION_1.read_text(encoding="utf-8"))
+    old.executescript((OLDER / f"version-{version}.sql").read_text(encoding="utf-8"))
     old.close()
+    return path
+
+
+def test_a_library_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = older(tmp_path, 1)
     with Library.open(path) as library:
         (ink, oil) = library.entries()
         assert (ink.name, ink.facts.norm, ink.facts.tags) == ("ink", 2.5, ("水墨",))
@@ -173,6 +179,19 @@ def test_a_library_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
         tables = raw.execute("SELECT name FROM sqlite_master WHERE name LIKE 'old%'")
         assert tables.fetchall() == []
         assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_a_library_of_version_2_keeps_labels_from_now_on(tmp_path: Path) -> None:
+    with Library.open(older(tmp_path, 2)) as library:
+        (ink, oil) = library.entries()
+        assert (ink.told.title, oil.facts.tags) == ("Ink", ("oil", "thick"))
+        assert library.outdated() == set()
+        library.drop_paths(ink.paths)
+        assert library.forget_pathless() == 1
+        assert library.query("SELECT * FROM labels") == []
+        library.upsert("k1", FACTS, Place(Path("/a"), STAMP))
+        found = library.query("SELECT key, value, source FROM labels")
+        assert found == [("k1", "wash", "person")]
 
 
 def test_words_of_sidecars_are_found_until_their_file_goes(library: Library) -> None:
