@@ -59,9 +59,12 @@ def _is_one_file(file: Candidate, path: str) -> bool:
 def _point(run: Run, file: Candidate, source: str, gone: list[str]) -> None:
     """Writes the path with what is kept of another of the same file."""
     library, known = run.library, run.known[source]
-    ((header, told),) = library.query(
-        "SELECT header, told FROM paths WHERE path = ?", source
+    rows = library.query(
+        "SELECT header, told FROM paths WHERE path = ? AND key = ?", source, known.key
     )
+    if not rows:  # another process has moved or forgotten it: the file will be read
+        return
+    ((header, told),) = rows
     kept = Known(file.stamp, known.key, file.config, known.beside)
     place = Place(file.path, file.stamp, header, read_told(told), *kept[2:])
     moved = run.paths_of[known.key] <= set(gone)

@@ -133,6 +133,15 @@ class Run:
         if before is not None:
             self.paths_of[before.key].discard(path)
 
+    def lose(self, key: str) -> None:
+        """Notes that another process has removed a LoRA, its paths and vectors."""
+        self.tiers.pop(key, None)
+        for path in self.paths_of.pop(key, ()):
+            self.known.pop(path, None)
+            self.changed.discard(path)
+        for keys in self.embedded_in.values():
+            keys.discard(key)
+
     def has_left(self, path: str) -> bool:
         """Whether what is known of a path is surely not there any more."""
         return path in self.changed or is_gone(path)
