@@ -121,6 +121,7 @@ class Place:
       header: BLAKE3 of the file's header; with the content key it names the file's
         bytes.
       config, beside: stamps of what lies beside it (`indexing.listing`).
+      tags: those of this file; a LoRA has the tags of all its files.
     """
 
     path: Path
@@ -129,6 +130,7 @@ class Place:
     told: Told = field(default_factory=Told)
     config: str = ""
     beside: str = ""
+    tags: tuple[str, ...] = ()
 
 
 def placed(path: Path) -> Path:

@@ -4,6 +4,7 @@ A renamed file keeps its inode, size and date, and so does a further hard link. 
 that leaves a doubt, the file is read and known by its content instead.
 """
 
+import json
 import os
 
 from lorajax.formats.scan import lora_name
@@ -60,13 +61,15 @@ def _point(run: Run, file: Candidate, source: str, gone: list[str]) -> None:
     """Writes the path with what is kept of another of the same file."""
     library, known = run.library, run.known[source]
     rows = library.query(
-        "SELECT header, told FROM paths WHERE path = ? AND key = ?", source, known.key
+        "SELECT header, told, tags FROM paths WHERE path = ? AND key = ?",
+        *(source, known.key),
     )
     if not rows:  # another process has moved or forgotten it: the file will be read
         return
-    ((header, told),) = rows
+    ((header, told, tags),) = rows
     kept = Known(file.stamp, known.key, file.config, known.beside)
-    place = Place(file.path, file.stamp, header, read_told(told), *kept[2:])
+    words = (header, read_told(told), *kept[2:], tuple(json.loads(tags)))
+    place = Place(file.path, file.stamp, *words)
     moved = run.paths_of[known.key] <= set(gone)
     if moved:
         library.execute(

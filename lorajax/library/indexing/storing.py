@@ -34,7 +34,8 @@ def _store(run: Run, file: Candidate, found: Description) -> None:
     space, vector = _embed(run, found)
     path = str(file.path)
     beside = (file.config, file.beside)
-    place = Place(file.path, file.stamp, found.header, found.told, *beside)
+    words = (found.header, found.told, *beside, found.facts.tags)
+    place = Place(file.path, file.stamp, *words)
     with run.library.transaction():
         if found.key in run.tiers and run.library.entry(found.key) is None:
             run.lose(found.key)

@@ -16,8 +16,8 @@ from lorajax.version import __version__
 
 _PLACE = """
 INSERT OR REPLACE INTO paths (
-  path, key, size, mtime_ns, inode, missing, header, told, config, beside
-) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?)
+  path, key, size, mtime_ns, inode, missing, header, told, config, beside, tags
+) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)
 """
 UNSEEN = FileStamp(0, 0, 0)
 
@@ -146,7 +146,8 @@ class FileStore(VectorStore):
         path = str(place.path)
         before = self.key_at(place.path)
         told = json.dumps(asdict(place.told), ensure_ascii=False)
-        said = (place.header, told, place.config, place.beside)
+        tags = json.dumps(place.tags, ensure_ascii=False)
+        said = (place.header, told, place.config, place.beside, tags)
         self.execute(_PLACE, path, key, *place.stamp, *said)
         for table in ("refused", "waiting"):
             self.execute(f"DELETE FROM {table} WHERE path = ?", path)
@@ -161,21 +162,27 @@ class FileStore(VectorStore):
             self.write_text(key)
 
     def write_text(self, key: str) -> None:
-        """Writes the words that a LoRA is found by, of all its files and sidecars.
+        """Writes the tags and words of a LoRA, of all its files and sidecars.
 
         Called inside a transaction, after any of them has changed.
         """
+        places = self.query(
+            "SELECT path, told, tags FROM paths WHERE key = ? ORDER BY path", key
+        )
+        if places:
+            tags = dict.fromkeys(tag for *_, text in places for tag in json.loads(text))
+            written = json.dumps(list(tags), ensure_ascii=False)
+            self.execute("UPDATE loras SET tags = ? WHERE key = ?", written, key)
         rows = self.query("SELECT id, name, tags FROM loras WHERE key = ?", key)
-        places = self.query("SELECT path, told FROM paths WHERE key = ?", key)
         for id_, name, tags in rows:
-            told = [read_told(text) for _, text in places]
+            told = [read_told(text) for _, text, _ in places]
             words = dict.fromkeys(word for each in told for word in _words(each))
             self.execute("DELETE FROM texts WHERE rowid = ?", id_)
             self.execute(
                 "INSERT INTO texts (rowid, name, tags, words, path) "
                 "VALUES (?, ?, ?, ?, ?)",
                 *(id_, name, "\n".join(json.loads(tags)), "\n".join(words)),
-                "\n".join(path for path, _ in places),
+                "\n".join(path for path, *_ in places),
             )
 
 

@@ -7,7 +7,7 @@ commits before it returns, or with the transaction it is called in.
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from typing import Any
 
 import numpy as np
@@ -53,13 +53,15 @@ class Library(FileStore):
     ) -> None:
         """Stores one file in one transaction: its facts, its place and its vectors.
 
+        Tags among the facts are those of this file.
+
         Args:
           vectors: space → vector, those that are to be written.
         """
         with self.transaction():
             self._write_facts(key, facts)
             return_labels(self, key)
-            self._write_place(key, place)
+            self._write_place(key, replace(place, tags=facts.tags))
             for space, vector in (vectors or {}).items():
                 self.write_vector(key, space, vector)
 

@@ -93,9 +93,13 @@ def _copy(old: sqlite3.Connection, library: Library) -> dict[str, int]:
     with library.transaction():
         for table, order in _TABLES.items():
             about = library.query(f"PRAGMA table_info({table})")
-            columns = [name for _, name, *_ in about]
+            there = _columns(old, table)
+            # An older library lacks some, which have defaults.
+            columns = [name for _, name, *_ in about if not there or name in there]
             marks = ", ".join("?" * len(columns))
-            into = f"INSERT OR IGNORE INTO {table} VALUES ({marks})"
+            into = (
+                f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+            )
             known = {key for (key,) in library.query("SELECT key FROM loras")}
             counts[table] = 0
             for row in _readable(old, table, columns, order):
@@ -109,6 +113,11 @@ def _copy(old: sqlite3.Connection, library: Library) -> dict[str, int]:
             library.write_text(key)
         library.grow_revision()
     return counts
+
+
+def _columns(old: sqlite3.Connection, table: str) -> set[str]:
+    about = _until_damage(old, f"PRAGMA table_info({table})")
+    return {name for _, name, *_ in about}
 
 
 def _makes_sense(column: str, value: Any) -> bool:

@@ -1,6 +1,6 @@
 """The tables of a library file, version by version."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _VERSION_2 = """
 CREATE TABLE loras (
@@ -59,7 +59,16 @@ CREATE TABLE kept_labels (
 ) WITHOUT ROWID;
 """
 
-TABLES = _VERSION_2 + _FROM_2
+# Every file's own tags. Of several files nobody knows whose they were: all of them have
+# them until they are read again.
+_FROM_3 = """
+ALTER TABLE paths ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+UPDATE paths SET tags = COALESCE(
+  (SELECT tags FROM loras WHERE loras.key = paths.key), '[]'
+);
+"""
+
+TABLES = _VERSION_2 + _FROM_2 + _FROM_3
 
 # What version 1 kept of a file is kept; description 0 has every file read once more.
 _FROM_1 = (
@@ -102,4 +111,4 @@ DROP TABLE old_meta;
 )
 
 # Version → the statements that make the next one of it.
-MIGRATIONS = {1: _FROM_1, 2: _FROM_2}
+MIGRATIONS = {1: _FROM_1, 2: _FROM_2, 3: _FROM_3}

@@ -1,6 +1,7 @@
 """The store: what is written comes back, and what is no library is refused."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_a_library_of_another_version_is_refused(library: Library) -> None:
     raw = sqlite3.connect(library.path)
     raw.execute("PRAGMA user_version = 99")
     raw.close()
-    with pytest.raises(LibraryError, match="expected library version 3 or older"):
+    with pytest.raises(LibraryError, match="expected library version 4 or older"):
         Library.open(library.path)
 
 
@@ -186,6 +187,8 @@ def test_a_library_of_version_2_keeps_labels_from_now_on(tmp_path: Path) -> None
         (ink, oil) = library.entries()
         assert (ink.told.title, oil.facts.tags) == ("Ink", ("oil", "thick"))
         assert library.outdated() == set()
+        library.drop_paths(oil.paths[:1])
+        assert library.entries()[1].facts.tags == ("oil", "thick")
         library.drop_paths(ink.paths)
         assert library.forget_pathless() == 1
         assert library.query("SELECT * FROM labels") == []
@@ -212,6 +215,22 @@ def test_words_of_sidecars_are_found_until_their_file_goes(library: Library) -> 
 
 def _matching(library: Library, word: str) -> list[tuple]:
     return library.query("SELECT name FROM texts WHERE texts MATCH ?", f'"{word}"')
+
+
+def test_a_lora_has_the_tags_of_all_its_files(library: Library) -> None:
+    one, other = Path("/a/ink.safetensors"), Path("/b/other.safetensors")
+    library.upsert("k1", FACTS, Place(one, STAMP))
+    library.add_place("k1", Place(other, STAMP, tags=("wet", "水墨")))
+    assert _tags(library) == ("水墨", "[red]", "wet")
+    library.upsert("k1", replace(FACTS, tags=()), Place(other, STAMP))
+    assert _tags(library) == ("水墨", "[red]")
+    library.drop_paths([str(one)])
+    assert _tags(library) == ()
+
+
+def _tags(library: Library) -> tuple[str, ...]:
+    entry = library.entry("k1")
+    return entry.facts.tags if entry else ()
 
 
 def test_a_file_waits_until_it_is_read_or_refused(library: Library) -> None:
