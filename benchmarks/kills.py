@@ -186,10 +186,14 @@ def kill_and_resume(
 
 
 def _replaced(library: Path, folder: Path) -> set[str]:
-    """LoRAs that the next run may drop: their only file holds something else now."""
+    """LoRAs that the next run may drop: their only file holds something else now.
+
+    Or held it before the last run already, which was killed before it dropped them.
+    """
     with Library.open(library) as opened:
         stamps = opened.stamps()
-    return {
+        keys = set(opened.columns()["key"])
+    return (keys - {key for _, key in stamps.values()}) | {
         key
         for path, (before, key) in stamps.items()
         if Path(path).exists() and stamp(Path(path)) != before

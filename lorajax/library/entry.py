@@ -8,6 +8,8 @@ from typing import NamedTuple
 EMBEDDABLE_TIERS = frozenset({"exact", "direction"})
 # SQLite's; file numbers of Windows and dates that a disk makes up may be larger.
 _LARGEST_INTEGER = 2**63 - 1
+# The source of labels that nothing but a person knows.
+PERSON = "person"
 # What is kept of a file; entries of an older description are read once more.
 DESCRIPTION = 1
 
@@ -119,6 +121,7 @@ class Place:
       header: BLAKE3 of the file's header; with the content key it names the file's
         bytes.
       config, beside: stamps of what lies beside it (`indexing.listing`).
+      tags: those of this file; a LoRA has the tags of all its files.
     """
 
     path: Path
@@ -127,6 +130,7 @@ class Place:
     told: Told = field(default_factory=Told)
     config: str = ""
     beside: str = ""
+    tags: tuple[str, ...] = ()
 
 
 def placed(path: Path) -> Path:

@@ -90,6 +90,7 @@ def index(
         tell(done, file)
         read_file(run, file)
     missing = mark_absent(run, [file.path for file in found], roots, unlisted)
+    library.forget_pathless()  # also what an interrupted run has left
     spaces = run.spaces.items()
     unembedded = sum(library.switch_space(base, space) for base, space in spaces)
     tell(len(new), None)

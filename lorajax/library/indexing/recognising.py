@@ -4,11 +4,12 @@ A renamed file keeps its inode, size and date, and so does a further hard link. 
 that leaves a doubt, the file is read and known by its content instead.
 """
 
+import json
 import os
 
 from lorajax.formats.scan import lora_name
 from lorajax.library.entry import FileStamp, Place
-from lorajax.library.indexing.listing import Candidate, is_gone
+from lorajax.library.indexing.listing import Candidate
 from lorajax.library.indexing.run import Known, Run
 from lorajax.library.labels import forget_derived
 from lorajax.library.store.file_store import read_told
@@ -19,6 +20,7 @@ _SECOND = 10**9
 
 def follow_files(run: Run, files: list[Candidate]) -> None:
     """Points new paths to the LoRAs that are known to be there, unread."""
+    run.changed = {str(file.path) for file in files if _has_changed(run, file)}
     twins: dict[FileStamp, list[str]] = {}
     for path, known in run.known.items():
         twins.setdefault(known.stamp, []).append(path)
@@ -28,9 +30,14 @@ def follow_files(run: Run, files: list[Candidate]) -> None:
                 _follow(run, file, [p for p in twins[file.stamp] if p in run.known])
 
 
+def _has_changed(run: Run, file: Candidate) -> bool:
+    known = run.known.get(str(file.path))
+    return known is not None and known.stamp != file.stamp
+
+
 def _follow(run: Run, file: Candidate, twins: list[str]) -> None:
     """Points a path to its one LoRA, if it is surely that of these known paths."""
-    gone = [path for path in twins if is_gone(path)]
+    gone = [path for path in twins if run.has_left(path)]
     there = [path for path in twins if path not in gone]
     keys = {run.known[path].key for path in twins}
     configs = {run.known[path].config for path in twins}
@@ -53,11 +60,16 @@ def _is_one_file(file: Candidate, path: str) -> bool:
 def _point(run: Run, file: Candidate, source: str, gone: list[str]) -> None:
     """Writes the path with what is kept of another of the same file."""
     library, known = run.library, run.known[source]
-    ((header, told),) = library.query(
-        "SELECT header, told FROM paths WHERE path = ?", source
+    rows = library.query(
+        "SELECT header, told, tags FROM paths WHERE path = ? AND key = ?",
+        *(source, known.key),
     )
+    if not rows:  # another process has moved or forgotten it: the file will be read
+        return
+    ((header, told, tags),) = rows
     kept = Known(file.stamp, known.key, file.config, known.beside)
-    place = Place(file.path, file.stamp, header, read_told(told), *kept[2:])
+    words = (header, read_told(told), *kept[2:], tuple(json.loads(tags)))
+    place = Place(file.path, file.stamp, *words)
     moved = run.paths_of[known.key] <= set(gone)
     if moved:
         library.execute(

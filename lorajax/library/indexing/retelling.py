@@ -31,9 +31,8 @@ def _write(library: Library, file: Candidate, key: str, words: Words) -> None:
     )
     with library.transaction():
         library.execute(
-            "UPDATE paths SET told = ?, beside = ? WHERE path = ?",
-            *(told, file.beside, str(file.path)),
+            "UPDATE paths SET told = ?, beside = ?, tags = ? WHERE path = ?",
+            *(told, file.beside, tags, str(file.path)),
         )
-        library.execute("UPDATE loras SET tags = ? WHERE key = ?", tags, key)
         library.write_text(key)
         forget_derived(library, key)

@@ -87,6 +87,8 @@ class Run:
       tiers: content key → tier and base model.
       outdated: content keys whose entries hold less than is kept today.
       paths_of: content key → its paths.
+      changed: known paths that hold another file now, which was not read yet: what the
+        library keeps of them is not there any more.
       followed: paths that were recognised as a file known elsewhere.
       spaces: base model → the space that this run embeds it in.
     """
@@ -103,6 +105,7 @@ class Run:
     embedded_in: dict[str, set[str]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     refused: list[Refusal] = field(default_factory=list)
+    changed: set[str] = field(default_factory=set)
     followed: set[str] = field(default_factory=set)
     vanished: list[str] = field(default_factory=list)
     spaces: dict[str, str] = field(default_factory=dict)
@@ -120,18 +123,28 @@ class Run:
         if before is not None and before.key != known.key:
             self.forget(path)
         self.known[path] = known
+        self.changed.discard(path)
         self.paths_of.setdefault(known.key, set()).add(path)
 
     def forget(self, path: str) -> None:
-        """Notes that nothing known lies at a path: its LoRA may be gone with it."""
+        """Notes that nothing known lies at a path; its LoRA may turn up elsewhere."""
         before = self.known.pop(path, None)
-        if before is None:
-            return
-        self.paths_of[before.key].discard(path)
-        if not self.paths_of[before.key]:
-            self.tiers.pop(before.key, None)
-            for keys in self.embedded_in.values():
-                keys.discard(before.key)
+        self.changed.discard(path)
+        if before is not None:
+            self.paths_of[before.key].discard(path)
+
+    def lose(self, key: str) -> None:
+        """Notes that another process has removed a LoRA, its paths and vectors."""
+        self.tiers.pop(key, None)
+        for path in self.paths_of.pop(key, ()):
+            self.known.pop(path, None)
+            self.changed.discard(path)
+        for keys in self.embedded_in.values():
+            keys.discard(key)
+
+    def has_left(self, path: str) -> bool:
+        """Whether what is known of a path is surely not there any more."""
+        return path in self.changed or is_gone(path)
 
 
 def begin(library: Library, describe: Describe, embedder: Embedder, again: bool) -> Run:

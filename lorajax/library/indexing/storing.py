@@ -32,12 +32,16 @@ def read_file(run: Run, file: Candidate) -> None:
 def _store(run: Run, file: Candidate, found: Description) -> None:
     """Writes one described file, embedding it where its vector is not known yet."""
     space, vector = _embed(run, found)
-    vectors = {} if vector is None else {space: vector}
     path = str(file.path)
-    kind, gone = _classify(run, path, found.key)
     beside = (file.config, file.beside)
-    place = Place(file.path, file.stamp, found.header, found.told, *beside)
+    words = (found.header, found.told, *beside, found.facts.tags)
+    place = Place(file.path, file.stamp, *words)
     with run.library.transaction():
+        if found.key in run.tiers and run.library.entry(found.key) is None:
+            run.lose(found.key)
+            space, vector = _embed(run, found)
+        vectors = {} if vector is None else {space: vector}
+        kind, gone = _classify(run, path, found.key)
         if kind == "copies" and vector is None and found.key not in run.outdated:
             run.library.add_place(found.key, place)
         else:
@@ -84,6 +88,6 @@ def _classify(run: Run, path: str, key: str) -> tuple[str, list[str]]:
         return "reread", []
     if key in run.tiers:
         others = run.paths_of.get(key, set())
-        gone = [other for other in others if is_gone(other)]
-        return ("moved", gone) if len(gone) == len(others) else ("copies", gone)
+        moved = all(map(run.has_left, others))
+        return "moved" if moved else "copies", list(filter(is_gone, others))
     return ("updated" if before else "added"), []

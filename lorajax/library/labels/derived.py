@@ -7,7 +7,7 @@ and `folder`. Nothing is opened: the service's `sidecar_exchange` reads sidecars
 import json
 import os
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from lorajax.library.labels.label import (
     FOLDER,
@@ -24,23 +24,25 @@ from lorajax.library.store.file_store import read_told
 
 DERIVED = (TAG, "category", "base_variant")
 MIN_IN_FOLDER, MIN_FOLDERS = 3, 2
-_UNLABELLED = """
+_FIELDS = ", ".join("?" * len(DERIVED))
+# Notes and favourites are of sidecars too, and say nothing of what was derived.
+_UNSAID = f"""
 SELECT key, tags FROM loras WHERE NOT EXISTS (
-  SELECT 1 FROM labels WHERE labels.key = loras.key AND source IN (?, ?)
+  SELECT 1 FROM labels WHERE labels.key = loras.key
+  AND source = ? AND field IN ({_FIELDS})
 )
 """
-_FORGET = f"""
-DELETE FROM labels WHERE key = ? AND source IN (?, ?)
-AND field IN ({", ".join("?" * len((*DERIVED, FOLDER)))})
-"""
+_FORGET = f"DELETE FROM labels WHERE key = ? AND source = ? AND field IN ({_FIELDS})"
+_DROP = "DELETE FROM labels WHERE key = ? AND field = ? AND value = ? AND source = ?"
 
 
 def derive_labels(library: Library, again: bool = False) -> int:
     """Labels LoRAs by what is said of them and by their folders.
 
     Args:
-      again: takes what was derived before anew; otherwise only LoRAs are labelled of
-        which no sidecar and no folder has said anything yet.
+      again: takes what was derived before anew; otherwise tags are derived only of
+        LoRAs of which no sidecar has said anything yet. What folders say is brought
+        up to date for all: it depends on what else lies in them.
 
     Returns:
       How many labels were written.
@@ -49,26 +51,14 @@ def derive_labels(library: Library, again: bool = False) -> int:
         if again:
             for source in (SIDECAR, FOLDER):
                 drop_labels(library, source, (*DERIVED, FOLDER))
-        rows = library.query(_UNLABELLED, SIDECAR, FOLDER)
-        tags = {key: json.loads(text) for key, text in rows}
-        if not tags:
-            return 0
-        told: dict[str, list[str]] = {}
-        for key, text in library.query("SELECT key, told FROM paths"):
-            if key in tags:
-                told.setdefault(key, []).append(read_told(text).base_model)
-        said = (said_labels(key, tags[key], told.get(key, ())) for key in tags)
-        labels = [
-            *(label for own in said for label in own),
-            *_folder_labels(library, tags),
-        ]
+        labels = list(_unsaid(library))
         write_labels(library, labels)
-    return len(labels)
+        return len(labels) + _sort_into_folders(library)
 
 
 def forget_derived(library: Library, key: str) -> None:
     """Forgets what was derived of one LoRA, of whose files something has changed."""
-    library.execute(_FORGET, key, SIDECAR, FOLDER, *DERIVED, FOLDER)
+    library.execute(_FORGET, key, SIDECAR, *DERIVED)
 
 
 def said_labels(key: str, tags: Iterable[str], declared: Iterable[str]) -> list[Label]:
@@ -82,26 +72,55 @@ def said_labels(key: str, tags: Iterable[str], declared: Iterable[str]) -> list[
     return found
 
 
-def _folder_labels(library: Library, keys: Container[str]) -> Iterator[Label]:
-    """The folders that people sorted these LoRAs into, where there are several.
+def _unsaid(library: Library) -> Iterator[Label]:
+    """The labels in tags and declared base models that are not written yet."""
+    rows = library.query(_UNSAID, SIDECAR, *DERIVED)
+    tags = {key: json.loads(text) for key, text in rows}
+    if not tags:
+        return
+    told: dict[str, list[str]] = {}
+    for key, text in library.query("SELECT key, told FROM paths"):
+        if key in tags:
+            told.setdefault(key, []).append(read_told(text).base_model)
+    for key, words in tags.items():
+        yield from said_labels(key, words, told.get(key, ()))
 
-    A folder's name is also a category or a base variant where it is a word for one.
-    """
-    # Of several paths the last row stays: a present one, the first by name.
-    rows = library.query("SELECT key, path FROM paths ORDER BY missing DESC, path DESC")
-    homes = {key: _home(path) for key, path in rows}
-    counts = Counter(homes.values())
-    large = {folder for folder, count in counts.items() if count >= MIN_IN_FOLDER}
+
+def _sort_into_folders(library: Library) -> int:
+    """Brings what folders say up to date; returns how many labels came."""
+    rows = library.query(
+        "SELECT key, field, value FROM labels WHERE source = ?", FOLDER
+    )
+    # Plain rows: of 100,000 LoRAs mostly none has changed.
+    before, now = set(rows), set(_folder_rows(library))
+    library.execute_many(_DROP, [(*row, FOLDER) for row in before - now])
+    write_labels(library, (Label(*row, FOLDER) for row in now - before))
+    return len(now - before)
+
+
+def _folder_rows(library: Library) -> Iterator[tuple[str, str, str]]:
+    """Key, field and value by the folders of LoRAs, where there are several."""
+    homes: dict[str, tuple[int, str]] = {}
+    for key, *place in library.query("SELECT key, missing, path FROM paths"):
+        # Of several paths a present one, the first by name.
+        homes[key] = min(homes.get(key, (2, "")), (place[0], place[1]))
+    folders = {key: _home(path) for key, (_, path) in homes.items()}
+    counts = Counter(folders.values())
+    large = [folder for folder, count in counts.items() if count >= MIN_IN_FOLDER]
     if len(large) < MIN_FOLDERS:
         return
-    names = {folder: os.path.basename(folder)[:LONGEST_VALUE] for folder in large}
-    for key, folder in homes.items():
-        if key in keys and (name := names.get(folder)):
-            yield Label(key, FOLDER, name, FOLDER)
-            if category := category_of([name]):
-                yield Label(key, "category", category, FOLDER)
-            if variant := variant_of(name):
-                yield Label(key, "base_variant", variant, FOLDER)
+    words = {folder: _folder_words(folder) for folder in large}
+    for key, folder in folders.items():
+        for field, value in words.get(folder, ()):
+            yield key, field, value
+
+
+def _folder_words(folder: str) -> list[tuple[str, str]]:
+    """A folder's name, also as a category or a base variant where it is one's word."""
+    name = os.path.basename(folder)[:LONGEST_VALUE]
+    said = ((FOLDER, name), ("category", category_of([name])))
+    named = (*said, ("base_variant", variant_of(name)))
+    return [(field, value) for field, value in named if name and value]
 
 
 def _home(path: str) -> str:

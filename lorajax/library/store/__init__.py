@@ -5,6 +5,7 @@ tables        the tables, and what older versions had instead
 schema        opening a file: its version, what is no library
 database      queries, transactions and small notes
 vector_store  which LoRA has a vector in which space
+leaving       LoRAs that no file holds any more, and what is kept of them
 file_store    where files lie, what they say, which were refused
 library       all of it with the facts of LoRAs: `Library`
 checking      looking for damage

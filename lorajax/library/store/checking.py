@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from lorajax.library.store.schema import check_identity, is_current
+from lorajax.library.store.schema import check_identity, has_present_tables
 
 _MOST = 10
 _ORPHANS = """
@@ -40,8 +40,8 @@ def _damages(connection: sqlite3.Connection) -> list[str]:
         return lines
     strays = connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST)
     lines += [f"a row of {table} belongs to no LoRA" for table, *_ in strays]
-    if not is_current(connection):
-        return lines  # an older one keeps no words apart
+    if not has_present_tables(connection):
+        return lines  # it keeps no words apart
     ((apart,),) = connection.execute(_ORPHANS).fetchall()
     if apart:
         lines.append(f"the words of {apart} LoRAs are missing or stray")

@@ -1,7 +1,7 @@
 """The files of a library: where LoRAs lie, which were refused, which still wait.
 
-A path leads to one LoRA; a LoRA that no path leads to any more goes, and its vectors,
-labels and words with it.
+A path leads to one LoRA. One that no path leads to any more is kept until
+`forget_pathless`: its file may have another name by now, which is yet to be found.
 """
 
 import json
@@ -10,19 +10,16 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from lorajax.library.entry import FileStamp, Place, Refusal, Told
+from lorajax.library.store.leaving import drop_pathless, keep_labels
 from lorajax.library.store.vector_store import VectorStore
 from lorajax.version import __version__
 
 _PLACE = """
 INSERT OR REPLACE INTO paths (
-  path, key, size, mtime_ns, inode, missing, header, told, config, beside
-) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?)
+  path, key, size, mtime_ns, inode, missing, header, told, config, beside, tags
+) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)
 """
 UNSEEN = FileStamp(0, 0, 0)
-_PATHLESS = """
-DELETE FROM loras WHERE key = ?
-AND NOT EXISTS (SELECT 1 FROM paths WHERE paths.key = loras.key)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,19 @@ class FileStore(VectorStore):
         """Removes missing paths, and LoRAs without any path; returns how many went."""
         with self.transaction():
             rows = self.query("SELECT path FROM paths WHERE missing")
-            return self._drop_paths([path for (path,) in rows])
+            self.forget_pathless()
+            self._drop_paths([path for (path,) in rows])
+            return drop_pathless(self)
+
+    def forget_pathless(self) -> int:
+        """Removes LoRAs that no path leads to; returns how many went.
+
+        For the end of a run: before it, a file of theirs may still turn up. What a
+        person said of them is kept, as it may after it.
+        """
+        with self.transaction():
+            keep_labels(self)
+            return drop_pathless(self)
 
     def add_place(self, key: str, place: Place) -> None:
         """Remembers a further file of a known LoRA."""
@@ -133,52 +142,47 @@ class FileStore(VectorStore):
             self.execute_many("DELETE FROM waiting WHERE path = ?", marks)
 
     def _write_place(self, key: str, place: Place) -> None:
-        """Points a path to a LoRA; one that thereby loses its last path goes."""
+        """Points a path to a LoRA, and away from the one that lay there."""
         path = str(place.path)
         before = self.key_at(place.path)
         told = json.dumps(asdict(place.told), ensure_ascii=False)
-        said = (place.header, told, place.config, place.beside)
+        tags = json.dumps(place.tags, ensure_ascii=False)
+        said = (place.header, told, place.config, place.beside, tags)
         self.execute(_PLACE, path, key, *place.stamp, *said)
         for table in ("refused", "waiting"):
             self.execute(f"DELETE FROM {table} WHERE path = ?", path)
         if before not in (None, key):
-            self._tidy(str(before))
+            self.write_text(str(before))
         self.write_text(key)
 
-    def _drop_paths(self, paths: list[str]) -> int:
-        """Removes paths, and the LoRAs that lose their last; returns how many went."""
+    def _drop_paths(self, paths: list[str]) -> None:
         keys = [self.query("SELECT key FROM paths WHERE path = ?", p) for p in paths]
         self.execute_many("DELETE FROM paths WHERE path = ?", [(p,) for p in paths])
-        return sum(self._tidy(key) for ((key,),) in filter(None, keys))
-
-    def _tidy(self, key: str) -> int:
-        """Removes a LoRA that lost its last path, else its words are written anew."""
-        ids = self.query("SELECT id FROM loras WHERE key = ?", key)
-        gone = self.execute(_PATHLESS, key)
-        if not gone:
+        for ((key,),) in filter(None, keys):
             self.write_text(key)
-            return 0
-        for (id_,) in ids:
-            self.execute("DELETE FROM texts WHERE rowid = ?", id_)
-        self.grow_revision()
-        return gone
 
     def write_text(self, key: str) -> None:
-        """Writes the words that a LoRA is found by, of all its files and sidecars.
+        """Writes the tags and words of a LoRA, of all its files and sidecars.
 
         Called inside a transaction, after any of them has changed.
         """
+        places = self.query(
+            "SELECT path, told, tags FROM paths WHERE key = ? ORDER BY path", key
+        )
+        if places:
+            tags = dict.fromkeys(tag for *_, text in places for tag in json.loads(text))
+            written = json.dumps(list(tags), ensure_ascii=False)
+            self.execute("UPDATE loras SET tags = ? WHERE key = ?", written, key)
         rows = self.query("SELECT id, name, tags FROM loras WHERE key = ?", key)
-        places = self.query("SELECT path, told FROM paths WHERE key = ?", key)
         for id_, name, tags in rows:
-            told = [read_told(text) for _, text in places]
+            told = [read_told(text) for _, text, _ in places]
             words = dict.fromkeys(word for each in told for word in _words(each))
             self.execute("DELETE FROM texts WHERE rowid = ?", id_)
             self.execute(
                 "INSERT INTO texts (rowid, name, tags, words, path) "
                 "VALUES (?, ?, ?, ?, ?)",
                 *(id_, name, "\n".join(json.loads(tags)), "\n".join(words)),
-                "\n".join(path for path, _ in places),
+                "\n".join(path for path, *_ in places),
             )
 
 

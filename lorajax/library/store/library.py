@@ -7,7 +7,7 @@ commits before it returns, or with the transaction it is called in.
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from jaxtyping import Float
 from lorajax.library.entry import DESCRIPTION, Entry, Facts, Place, Told
 from lorajax.library.spaces import sketch_space
 from lorajax.library.store.file_store import FileStore, read_told
+from lorajax.library.store.leaving import return_labels
 
 _FACTS = [field.name for field in fields(Facts)]
 _LISTS = ("warnings", "tags")
@@ -60,12 +61,15 @@ class Library(FileStore):
     ) -> None:
         """Stores one file in one transaction: its facts, its place and its vectors.
 
+        Tags among the facts are those of this file.
+
         Args:
           vectors: space → vector, those that are to be written.
         """
         with self.transaction():
             self._write_facts(key, facts)
-            self._write_place(key, place)
+            return_labels(self, key)
+            self._write_place(key, replace(place, tags=facts.tags))
             for space, vector in (vectors or {}).items():
                 self.write_vector(key, space, vector)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from lorajax.errors import LibraryError
 from lorajax.library.store.library import Library
-from lorajax.library.store.schema import is_current, unusable
+from lorajax.library.store.schema import has_present_tables, unusable
 
 # Table → the columns that its rows are stored in the order of.
 _TABLES = {
@@ -29,6 +29,7 @@ _TABLES = {
     "waiting": ("path",),
     "refused": ("path",),
     "labels": ("key", "field", "value", "source"),
+    "kept_labels": ("key", "field", "value", "source"),
     "meta": ("key",),
 }
 _JSON = frozenset({"told", "tags", "warnings"})
@@ -84,10 +85,10 @@ def _locked(path: Path) -> sqlite3.Connection:
             f"{path}: expected a library of which something can be read, found none",
             "move it away and run `lorajax index` again",
         ) from error
-    if not is_current(connection):
+    if not has_present_tables(connection):
         connection.close()
         raise LibraryError(
-            f"{path}: expected a library of this version to repair, found an older one",
+            f"{path}: expected a library of version 2 or newer, found an older one",
             "open it once with `lorajax library info`, or repair it with the lorajax "
             "that wrote it",
         )
@@ -99,9 +100,13 @@ def _copy(old: sqlite3.Connection, library: Library) -> dict[str, int]:
     with library.transaction():
         for table, order in _TABLES.items():
             about = library.query(f"PRAGMA table_info({table})")
-            columns = [name for _, name, *_ in about]
+            there = _columns(old, table)
+            # An older library lacks some, which have defaults.
+            columns = [name for _, name, *_ in about if not there or name in there]
             marks = ", ".join("?" * len(columns))
-            into = f"INSERT OR IGNORE INTO {table} VALUES ({marks})"
+            into = (
+                f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+            )
             known = {key for (key,) in library.query("SELECT key FROM loras")}
             counts[table] = 0
             for row in _readable(old, table, columns, order):
@@ -115,6 +120,11 @@ def _copy(old: sqlite3.Connection, library: Library) -> dict[str, int]:
             library.write_text(key)
         library.grow_revision()
     return counts
+
+
+def _columns(old: sqlite3.Connection, table: str) -> set[str]:
+    about = _until_damage(old, f"PRAGMA table_info({table})")
+    return {name for _, name, *_ in about}
 
 
 def _makes_sense(column: str, value: Any) -> bool:

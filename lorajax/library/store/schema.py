@@ -72,7 +72,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if _is_empty(connection):
         _create(connection)
     check_identity(connection, path)
-    if not is_current(connection):
+    if _version(connection) != SCHEMA_VERSION:
         _migrate(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -82,9 +82,9 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
     return not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
 
 
-def is_current(connection: sqlite3.Connection) -> bool:
-    """Whether a library has the tables of this lorajax."""
-    return _version(connection) == SCHEMA_VERSION
+def has_present_tables(connection: sqlite3.Connection) -> bool:
+    """Whether its tables are those of today but for columns and tables that came."""
+    return _version(connection) > 1
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -1,8 +1,8 @@
 """The tables of a library file, version by version."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 4
 
-TABLES = """
+_VERSION_2 = """
 CREATE TABLE loras (
   id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,
   name TEXT NOT NULL, base_model TEXT NOT NULL,
@@ -51,6 +51,25 @@ CREATE VIRTUAL TABLE texts USING fts5(
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
+# Labels of LoRAs that went, by what they hold: there is no row of theirs to refer to.
+_FROM_2 = """
+CREATE TABLE kept_labels (
+  key TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, source TEXT NOT NULL,
+  confidence REAL, PRIMARY KEY (key, field, value, source)
+) WITHOUT ROWID;
+"""
+
+# Every file's own tags. Of several files nobody knows whose they were: all of them have
+# them until they are read again.
+_FROM_3 = """
+ALTER TABLE paths ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+UPDATE paths SET tags = COALESCE(
+  (SELECT tags FROM loras WHERE loras.key = paths.key), '[]'
+);
+"""
+
+TABLES = _VERSION_2 + _FROM_2 + _FROM_3
+
 # What version 1 kept of a file is kept; description 0 has every file read once more.
 _FROM_1 = (
     """
@@ -63,7 +82,7 @@ DROP INDEX paths_of_lora;
 DROP INDEX missing_paths;
 DROP INDEX vectors_of_lora;
 """
-    + TABLES
+    + _VERSION_2
     + """
 INSERT INTO loras (
   key, name, base_model, family, format, tier, dtype, rank_min, rank_median, rank_max,
@@ -92,4 +111,4 @@ DROP TABLE old_meta;
 )
 
 # Version → the statements that make the next one of it.
-MIGRATIONS = {1: _FROM_1}
+MIGRATIONS = {1: _FROM_1, 2: _FROM_2, 3: _FROM_3}

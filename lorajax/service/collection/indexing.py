@@ -19,7 +19,11 @@ from lorajax.library import (
 )
 from lorajax.library.entry import placed
 from lorajax.library.labels import derive_labels
-from lorajax.service.collection.library import BUNDLE, bundle_of
+from lorajax.service.collection.library import (
+    BUNDLE,
+    WANTED_BUNDLE,
+    bundle_to_index,
+)
 from lorajax.service.progress import OnProgress, Progress, amount
 
 
@@ -37,7 +41,8 @@ def index_folders(
 
     Args:
       model: the bundle to embed with from now on, kept with the library; None is the
-        bundle it was indexed with before, `NO_BUNDLE` goes back to the base space.
+        bundle it was indexed with before, also by a run that was ended before its
+        end; `NO_BUNDLE` goes back to the base space.
       refit: reads and embeds every file again, refused ones too.
       describe, embedder: stand-ins for the real reader and embedder.
       leave: files that are not to be read yet, because somebody writes them.
@@ -54,12 +59,14 @@ def index_folders(
     folders = [placed(folder) for folder in dirs]
     found = scan(folders)
     with Library.open(path) as library:
-        bundle = bundle_of(library, model)
+        bundle = bundle_to_index(library, model)
+        embedder = embedder or open_embedder(bundle)
+        _want_bundle(library, bundle)
         report = index(
             library,
             [file for file in found.files if file not in leave],
             describe or read_file,
-            embedder or open_embedder(bundle),
+            embedder,
             lambda step: tell(_progress(step)),
             roots=folders,
             again=refit,
@@ -78,13 +85,28 @@ def index_folders(
             for refusal in passed_over:
                 if refusal not in known and Path(refusal.path).is_file():
                     library.refuse(refusal)
+            library.forget_pathless()
     return replace(report, refused=(*passed_over, *report.refused))
+
+
+def _want_bundle(library: Library, bundle: Path | None) -> None:
+    """Notes the bundle of this run, for one that goes on where it is ended.
+
+    Until its end, searches go by the bundle of before, whose vectors are all there.
+    """
+    wanted = str(placed(bundle)) if bundle else ""
+    before = (library.get_meta(note) for note in (WANTED_BUNDLE, BUNDLE))
+    if wanted != next((kept for kept in before if kept is not None), ""):
+        library.set_meta(WANTED_BUNDLE, wanted)
 
 
 def _keep_bundle(library: Library, bundle: Path | None) -> None:
     kept = str(placed(bundle)) if bundle else ""
-    if library.get_meta(BUNDLE) != kept:
-        library.set_meta(BUNDLE, kept)
+    with library.transaction():
+        if library.get_meta(BUNDLE) != kept:
+            library.set_meta(BUNDLE, kept)
+        if library.get_meta(WANTED_BUNDLE) is not None:
+            library.execute("DELETE FROM meta WHERE key = ?", WANTED_BUNDLE)
 
 
 def _progress(step: Step) -> Progress:

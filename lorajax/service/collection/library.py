@@ -28,7 +28,7 @@ from lorajax.library.store.location import library_file
 from lorajax.service.collection.embedding import NO_BUNDLE
 from lorajax.service.progress import OnProgress, Progress
 
-BUNDLE = "bundle"
+BUNDLE, WANTED_BUNDLE = "bundle", "bundle:wanted"
 _PRESENT_BASES = """
 SELECT base_model, COUNT(*) FROM loras WHERE EXISTS (
   SELECT 1 FROM paths WHERE paths.key = loras.key AND NOT paths.missing
@@ -174,6 +174,12 @@ def _neighbours_of_file(
     matrix = open_space(library, space)
     vector = np.asarray(embedder.embed(found.adapter), dtype=np.float32)
     return nearest(library, matrix, vector, k, found.facts.name, found.key)
+
+
+def bundle_to_index(library: Library, model: Path | None) -> Path | None:
+    """`bundle_of`, or that of a run with another one which was ended before its end."""
+    wanted = library.get_meta(WANTED_BUNDLE) if model is None else None
+    return bundle_of(library, model if wanted is None else Path(wanted or NO_BUNDLE))
 
 
 def bundle_of(library: Library, model: Path | None) -> Path | None:

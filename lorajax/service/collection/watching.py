@@ -14,7 +14,7 @@ from lorajax.errors import LibraryError
 from lorajax.library import IndexReport, Library
 from lorajax.library.entry import placed
 from lorajax.service.collection.indexing import index_folders
-from lorajax.service.collection.library import bundle_of, library_path
+from lorajax.service.collection.library import bundle_to_index, library_path
 from lorajax.service.progress import OnProgress
 
 QUIET_SECONDS = 2.0
@@ -44,7 +44,7 @@ def watch_folders(
 
     prepare_jax()
     with Library.open(path) as library:
-        embedder = open_embedder(bundle_of(library, model))
+        embedder = open_embedder(bundle_to_index(library, model))
     changes = changes_in(dirs, str(placed(library_path(path))))
     next(changes)  # from here on nothing is missed
     once = index_folders(dirs, path, model, refit, on_progress, embedder=embedder)

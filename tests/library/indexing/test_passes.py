@@ -147,6 +147,18 @@ def test_a_renamed_file_is_known_by_its_stamp(desk: Desk) -> None:
     assert found == [("c", str(new))]
 
 
+def test_a_picture_beside_one_copy_takes_no_tags_of_another(desk: Desk) -> None:
+    one = write_lora(desk.folder / "a.safetensors", "one", tags=["ink"])
+    other = write_lora(desk.folder / "b.safetensors", "one")
+    one.with_suffix(".json").write_text("ink")
+    desk.run()
+    other.with_suffix(".png").touch()
+    assert desk.run().retold == 1
+    assert desk.library.entries()[0].facts.tags == ("ink",)
+    desk.run(again=True)
+    assert desk.library.entries()[0].facts.tags == ("ink",)
+
+
 def test_a_date_of_whole_seconds_leaves_a_doubt(desk: Desk) -> None:
     old = write_lora(desk.folder / "a.safetensors", "one")
     os.utime(old, ns=(0, 5_000_000_000))

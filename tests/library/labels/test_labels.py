@@ -1,5 +1,7 @@
 """What is said of LoRAs: who is believed, what is derived, what is undone."""
 
+from pathlib import Path
+
 import pytest
 
 from lorajax.errors import LibraryError
@@ -11,6 +13,7 @@ from lorajax.library.labels import (
     change_labels,
     derive_labels,
     effective,
+    forget_derived,
     read_labels,
     undo,
     values_of,
@@ -144,6 +147,39 @@ def test_one_folder_for_all_says_nothing(library: Library) -> None:
     for name in "abcd":
         add(library, name, [1.0, 0.0])
     assert derive_labels(library) == 0
+
+
+def test_what_folders_say_does_not_depend_on_the_order_of_indexing(
+    library: Library,
+) -> None:
+    folders = {"ink": "/loras/ink", "oil": "/loras/oil"}
+    for number in range(2):
+        for name, folder in folders.items():
+            add(library, f"{name}{number}", [1.0, 0.0], ["wet"], folder=folder)
+    assert derive_labels(library) == 4
+    assert values_of(library, "folder") == {}
+    for name, folder in folders.items():
+        add(library, f"{name}2", [1.0, 0.0], folder=folder)
+    assert derive_labels(library) == 6
+    everyone = {f"{name}{i}": name for name in folders for i in range(3)}
+    assert values_of(library, "folder") == everyone
+    library.drop_paths([str(Path("/loras/oil/oil2.safetensors"))])
+    library.forget_pathless()
+    assert derive_labels(library) == 0
+    assert values_of(library, "folder") == {}
+
+
+def test_notes_of_a_sidecar_keep_no_tags_from_being_derived(library: Library) -> None:
+    add(library, "ink", [1.0, 0.0], ["sumi-e"])
+    derive_labels(library)
+    write_labels(library, [Label("ink", "note", "mine", SIDECAR)])
+    with library.transaction():
+        forget_derived(library, "ink")
+    assert derive_labels(library) == 1
+    assert (holds(library, "ink", "tag"), holds(library, "ink", "note")) == (
+        ["sumi-e"],
+        ["mine"],
+    )
 
 
 def test_words_of_sites_and_trainers() -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from lorajax.library.store.schema import unusable
 from lorajax.service.collection import keeping
 from tests.library.fakes import vector_of
 
+OLDER = Path(__file__).parents[2] / "data" / "library"
 SPACE = "sd15:base-space-2:none"
-VERSION_1 = Path(__file__).parents[2] / "data" / "library" / "version-1.sql"
 COUNT = 400
 PAGE = 4096
 
@@ -86,10 +87,10 @@ def test_what_can_be_read_is_saved(path: Path, table: str) -> None:
         assert library.query(query) == [(titled,)]
 
 
-def test_an_older_library_is_checked_and_not_repaired(tmp_path: Path) -> None:
+def test_a_first_library_is_checked_and_not_repaired(tmp_path: Path) -> None:
     path = tmp_path / "library.sqlite"
     old = sqlite3.connect(path, isolation_level=None)
-    old.executescript(VERSION_1.read_text(encoding="utf-8"))
+    old.executescript((OLDER / "version-1.sql").read_text(encoding="utf-8"))
     assert keeping.check(path, repair=True).damages == ()
     old.execute("PRAGMA foreign_keys = OFF")
     old.execute("INSERT INTO paths VALUES ('/stray', 'nobody', 1, 2, 3, 0)")
@@ -98,6 +99,16 @@ def test_an_older_library_is_checked_and_not_repaired(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="found an older one"):
         keeping.check(path, repair=True)
     assert [p.name for p in tmp_path.glob("*.sqlite")] == ["library.sqlite"]
+
+
+def test_an_older_damaged_library_is_saved_with_its_paths(tmp_path: Path) -> None:
+    path = tmp_path / "library.sqlite"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript((OLDER / "version-2.sql").read_text(encoding="utf-8"))
+        old.execute("DELETE FROM texts WHERE rowid = 1")
+        old.commit()
+    saved = keeping.check(path, repair=True).saved
+    assert saved is not None and (saved["loras"], saved["paths"]) == (2, 3)
 
 
 def test_a_library_in_use_is_not_repaired(path: Path) -> None:
@@ -153,7 +164,7 @@ def test_info_counts_what_is_there(path: Path) -> None:
     assert (found.loras, found.files, found.missing) == (COUNT, COUNT, 1)
     assert found.base_models == {"sd15": COUNT - 1}
     assert found.spaces == {SPACE: COUNT} and found.current == {"sd15": SPACE}
-    assert (found.version, found.bundle) == (2, "") and found.bytes > 2**18
+    assert (found.version, found.bundle) == (4, "") and found.bytes > 2**18
 
 
 def test_folders_that_are_gone_for_good_can_be_forgotten(path: Path) -> None:

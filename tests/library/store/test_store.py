@@ -1,6 +1,7 @@
 """The store: what is written comes back, and what is no library is refused."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from lorajax.library import (
 )
 
 STAMP = FileStamp(10, 20, 30)
-VERSION_1 = Path(__file__).parents[2] / "data" / "library" / "version-1.sql"
+OLDER = Path(__file__).parents[2] / "data" / "library"
 FACTS = Facts("ink", "sd15", rank_max=8, warnings=("odd",), tags=("水墨", "[red]"))
 
 
@@ -96,6 +97,7 @@ def test_a_refused_file_loses_its_entry_until_it_is_good_again(
 ) -> None:
     library.upsert("k1", FACTS, Place(Path("/a"), STAMP))
     library.refuse(Refusal(str(Path("/a")), "truncated", "copy it again"))
+    assert library.forget_pathless() == 1
     assert library.entries() == [] and len(library.refused()) == 1
     library.upsert("k1", FACTS, Place(Path("/a"), STAMP))
     assert library.refused() == []
@@ -144,15 +146,21 @@ def test_a_library_of_another_version_is_refused(library: Library) -> None:
     raw = sqlite3.connect(library.path)
     raw.execute("PRAGMA user_version = 99")
     raw.close()
-    with pytest.raises(LibraryError, match="expected library version 2 or older"):
+    with pytest.raises(LibraryError, match="expected library version 4 or older"):
         Library.open(library.path)
 
 
-def test_a_library_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
-    path = tmp_path / "library.sqlite"
+def older(folder: Path, version: int) -> Path:
+    """A library as an older version wrote it."""
+    path = folder / "library.sqlite"
     old = sqlite3.connect(path, isolation_level=None)
-    old.executescript(VERSION_1.read_text(encoding="utf-8"))
+    old.executescript((OLDER / f"version-{version}.sql").read_text(encoding="utf-8"))
     old.close()
+    return path
+
+
+def test_a_library_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = older(tmp_path, 1)
     with Library.open(path) as library:
         (ink, oil) = library.entries()
         assert (ink.name, ink.facts.norm, ink.facts.tags) == ("ink", 2.5, ("水墨",))
@@ -174,6 +182,21 @@ def test_a_library_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
         assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
+def test_a_library_of_version_2_keeps_labels_from_now_on(tmp_path: Path) -> None:
+    with Library.open(older(tmp_path, 2)) as library:
+        (ink, oil) = library.entries()
+        assert (ink.told.title, oil.facts.tags) == ("Ink", ("oil", "thick"))
+        assert library.outdated() == set()
+        library.drop_paths(oil.paths[:1])
+        assert library.entries()[1].facts.tags == ("oil", "thick")
+        library.drop_paths(ink.paths)
+        assert library.forget_pathless() == 1
+        assert library.query("SELECT * FROM labels") == []
+        library.upsert("k1", FACTS, Place(Path("/a"), STAMP))
+        found = library.query("SELECT key, value, source FROM labels")
+        assert found == [("k1", "wash", "person")]
+
+
 def test_words_of_sidecars_are_found_until_their_file_goes(library: Library) -> None:
     told = Told(title="水墨画の世界", trigger_words=("inkwash",), epoch=3)
     library.upsert("k1", FACTS, Place(Path("/a/ink.safetensors"), STAMP, "h", told))
@@ -185,11 +208,29 @@ def test_words_of_sidecars_are_found_until_their_file_goes(library: Library) -> 
     library.drop_paths([str(Path("/a/ink.safetensors"))])
     assert _matching(library, "nkwas") == [] and _matching(library, "other")
     library.drop_paths([str(Path("/b/other.safetensors"))])
+    assert _matching(library, "other") == [] and _matching(library, "ink")
+    assert library.forget_pathless() == 1
     assert library.query("SELECT COUNT(*) FROM texts") == [(0,)]
 
 
 def _matching(library: Library, word: str) -> list[tuple]:
     return library.query("SELECT name FROM texts WHERE texts MATCH ?", f'"{word}"')
+
+
+def test_a_lora_has_the_tags_of_all_its_files(library: Library) -> None:
+    one, other = Path("/a/ink.safetensors"), Path("/b/other.safetensors")
+    library.upsert("k1", FACTS, Place(one, STAMP))
+    library.add_place("k1", Place(other, STAMP, tags=("wet", "水墨")))
+    assert _tags(library) == ("水墨", "[red]", "wet")
+    library.upsert("k1", replace(FACTS, tags=()), Place(other, STAMP))
+    assert _tags(library) == ("水墨", "[red]")
+    library.drop_paths([str(one)])
+    assert _tags(library) == ()
+
+
+def _tags(library: Library) -> tuple[str, ...]:
+    entry = library.entry("k1")
+    return entry.facts.tags if entry else ()
 
 
 def test_a_file_waits_until_it_is_read_or_refused(library: Library) -> None:
