@@ -158,6 +158,38 @@ async def test_a_narrow_screen_shows_details_instead(make_app: MakeApp) -> None:
         assert "Tags" in screen_text(pilot)
 
 
+async def test_keys_reach_what_a_narrow_screen_shows(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await opened(pilot)
+        details = app.screen.query_one(Details)
+        await pilot.press("d")
+        await pilot.pause()
+        assert app.focused is details
+        await pilot.press("d", "down")
+        await pilot.pause()
+        assert app.focused is table and table.cursor_row == 1
+        await pilot.press("d", "slash", *"none")
+        await until(pilot, lambda: "Nothing fits" in screen_text(pilot))
+        assert isinstance(app.focused, Input) and not details.display
+        await pilot.press("escape", "down")
+        await pilot.pause()
+        assert app.focused is table and table.cursor_row > 0
+
+
+async def test_details_stay_while_the_library_is_read_anew(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        details, before = app.screen.query_one(Details), app.collection
+        await pilot.press("d", "r")
+        await until(pilot, lambda: app.collection is not before)
+        assert app.focused is details and details.display
+        app.library.write_bytes(b"no database at all" * 100)
+        await pilot.press("r")
+        await until(pilot, lambda: "cannot be opened" in screen_text(pilot))
+
+
 async def test_a_library_that_is_not_there_invites(
     make_app: MakeApp, tmp_path: Path
 ) -> None:

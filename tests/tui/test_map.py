@@ -335,3 +335,15 @@ async def test_what_was_posted_before_another_question_is_passed_over(
             screen.post_message(late)
             await pilot.pause()
             assert screen.map is shown and "late" not in screen_text(pilot)
+
+
+async def test_arrows_move_on_the_map_after_the_details_of_a_narrow_screen(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        scatter = await shown(pilot)
+        before = scatter.cursor
+        await pilot.press("d", "d", "right", "left", "up", "down")
+        await pilot.pause()
+        assert app.focused is scatter and before is None and scatter.cursor is not None

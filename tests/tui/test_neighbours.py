@@ -212,3 +212,16 @@ async def test_why_is_not_asked_any_longer_when_it_is_closed(make_app: MakeApp) 
         await pilot.press("escape")
         await app.workers.wait_for_complete()
         assert time.monotonic() - begun < 5
+
+
+async def test_who_walks_on_from_the_details_sees_where(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: isinstance(app.screen, NeighboursScreen))
+        near = app.screen.query_one(NearTable)
+        await until(pilot, lambda: near.row_count == 3)
+        await pilot.press("d", "plus")
+        await until(pilot, lambda: "Ink line + " in screen_text(pilot))
+        assert app.focused is near

@@ -7,8 +7,10 @@ from pathlib import Path
 from threading import Lock
 from typing import ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from lorajax.errors import LorajaxError
@@ -43,14 +45,31 @@ class Browse(Frame):
         Binding("e", "labels", "Labels", show=False),
     ]
 
+    _list: Widget | None = None  # where a LoRA was last chosen
+
     def chosen_key(self) -> str | None:
         """The content key of the chosen LoRA."""
         raise NotImplementedError
 
     def action_details(self) -> None:
         """Hides the details; where the screen is narrow, shows them instead."""
-        self.toggle_class("-details")
-        self.toggle_class("-no-details")
+        if self.has_class("-notice"):
+            return  # there are none
+        is_narrow = self.has_class("-narrow")
+        self.toggle_class("-details" if is_narrow else "-no-details")
+        # textual would take the focus from what is hidden and give it to nobody.
+        if is_narrow and self.has_class("-details"):
+            self.set_focus(self.query_one(Details))
+        elif not isinstance(self.focused, Input):
+            self.set_focus(self._list)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """What has the focus is seen: details that stand in its place go."""
+        if isinstance(event.widget, Details):
+            return
+        self.remove_class("-details")
+        if not isinstance(event.widget, Input):
+            self._list = event.widget
 
     def action_map(self) -> None:
         """Shows where the chosen LoRA lies."""
