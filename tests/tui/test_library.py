@@ -1,6 +1,10 @@
 """The library screen: browse, filter, sort, index, and its empty and failed states."""
 
 import asyncio
+import errno
+import os
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -299,3 +303,50 @@ async def test_conditions_filter_with_words(make_app: MakeApp) -> None:
         await until(pilot, lambda: table.row_count == 2 and table.display)
         await pilot.press("escape")
         await until(pilot, lambda: table.row_count == 6)
+class SlowJob:
+    """An indexing that takes a while to begin, and works until it is stopped."""
+
+    begun: ClassVar[list["SlowJob"]] = []
+    gate: ClassVar[threading.Event] = threading.Event()
+
+    def __init__(self, dirs: Sequence[Path], library: Path) -> None:
+        self.gate.wait(10)
+        self.is_stopped = threading.Event()
+        self.begun.append(self)
+
+    def progress(self) -> Iterator[Progress]:
+        self.is_stopped.wait(10)
+        yield from ()
+
+    def report(self) -> dict[str, Any]:
+        raise LorajaxError("it was stopped")
+
+    def cancel(self) -> None:
+        self.is_stopped.set()
+
+
+async def test_indexing_is_stopped_before_it_has_begun(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SlowJob.begun.clear()
+    SlowJob.gate.clear()
+    app = make_app()
+    monkeypatch.setattr(app, "index_job", SlowJob)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot)
+        await pilot.press("i")
+        app.screen.query_one("#folder", Input).value = str(tmp_path)
+        await pilot.press("enter")
+        strip = app.screen_stack[0].query_one(IndexStrip)
+        await until(pilot, lambda: strip.display)
+        await pilot.press("i")
+        assert not SlowJob.begun and isinstance(app.screen, StopDialog)
+        await pilot.click("#stop")
+        SlowJob.gate.set()
+        await until(pilot, lambda: not strip.display)
+        (job,) = SlowJob.begun
+        assert job.is_stopped.is_set()
+        await pilot.press("i")
+        assert isinstance(app.screen, IndexDialog)
+
+
