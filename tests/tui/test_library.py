@@ -17,6 +17,8 @@ from lorajax.library import Library, Refusal
 from lorajax.service.collection import library as service
 from lorajax.service.likeness import comparing
 from lorajax_tui.screens import browse
+from lorajax.service.progress import Progress
+from lorajax_tui.reading_turn import READING
 from lorajax_tui.screens.library import LibraryScreen
 from lorajax_tui.widgets.collection_table import CollectionTable
 from lorajax_tui.widgets.details import Details
@@ -102,7 +104,7 @@ async def test_weights_that_cannot_be_read_are_no_toast(
 async def test_a_file_that_is_read_long_keeps_nobody_waiting(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(120, 36)) as pilot:
-        with ThreadPoolExecutor(2) as threads, browse._READING:
+        with ThreadPoolExecutor(2) as threads, READING:
             asyncio.get_running_loop().set_default_executor(threads)
             table = await opened(pilot)
             for _ in range(3):

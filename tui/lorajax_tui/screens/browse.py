@@ -23,6 +23,7 @@ from lorajax_tui.messages import (
     StrengthsFailed,
     StrengthsLoaded,
     TaskFailed,
+from lorajax_tui.reading_turn import reading_turn
 )
 from lorajax_tui.screens.frame import Frame
 from lorajax_tui.widgets.details import Details
@@ -30,8 +31,6 @@ from lorajax_tui.widgets.details import Details
 # Weights are read for a LoRA that was looked at this long, and only if they are small.
 _LOOK_SECONDS = 0.25
 MAX_WEIGHTS = 2**28
-# One file at a time: who browses faster than files are read fills no memory.
-_READING = Lock()
 
 
 class Browse(Frame):
@@ -139,19 +138,15 @@ class Browse(Frame):
         """Reads the weights in the same thread, when no other one does."""
         from lorajax.service.likeness import comparing
 
-        worker, key = get_current_worker(), entry.key
         time.sleep(_LOOK_SECONDS)
-        while not _READING.acquire(timeout=_LOOK_SECONDS):
-            if worker.is_cancelled:
-                return  # threads are few: none may queue for what nobody looks at
-        try:
-            if not worker.is_cancelled and _is_light(entry):
-                found = comparing.strengths(self.lorajax.library, key)
-                self.post_message(StrengthsLoaded(key, found))
-        except LorajaxError as error:
-            self.post_message(StrengthsFailed(key, error))
-        finally:
-            _READING.release()
+        with reading_turn() as is_wanted:
+            if not is_wanted or not _is_light(entry):
+                return
+            try:
+                found = comparing.strengths(self.lorajax.library, entry.key)
+                self.post_message(StrengthsLoaded(entry.key, found))
+            except LorajaxError as error:
+                self.post_message(StrengthsFailed(entry.key, error))
 
     @on(EntryLoaded)
     def _show_entry(self, message: EntryLoaded) -> None:
