@@ -116,6 +116,26 @@ async def test_a_file_that_is_read_long_keeps_nobody_waiting(make_app: MakeApp) 
 
 async def test_the_first_page_leaves_the_focus_to_the_filter(make_app: MakeApp) -> None:
     app = make_app()
+@pytest.mark.parametrize("there", [0, 1])  # 1: it goes away in between
+def test_weights_on_a_disk_that_is_away_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: int
+) -> None:
+    file, real, asked = tmp_path / "ink.safetensors", os.stat, []
+    file.write_bytes(b"ink")
+    entry = Entry("k", Facts("ink", "sd15", norm=1.0), (str(file),))
+    assert browse._is_light(entry)
+
+    def stat(path: Any, **more: Any) -> os.stat_result:
+        if str(path) == str(file):
+            asked.append(path)
+        if len(asked) > there:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+        return real(path, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert not browse._is_light(entry)
+
+
     with holding((service, "columns")) as let_go:
         async with app.run_test(size=(120, 36)) as pilot:
             await pilot.press("slash", *"oil")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-from pathlib import Path
-from threading import Lock
 from typing import ClassVar
 
 from textual import events, on, work
@@ -23,8 +22,8 @@ from lorajax_tui.messages import (
     StrengthsFailed,
     StrengthsLoaded,
     TaskFailed,
-from lorajax_tui.reading_turn import reading_turn
 )
+from lorajax_tui.reading_turn import reading_turn
 from lorajax_tui.screens.frame import Frame
 from lorajax_tui.widgets.details import Details
 
@@ -176,6 +175,11 @@ class Browse(Frame):
 
 def _is_light(entry: service.Entry) -> bool:
     """Whether its weights can be compared, are there, and are quickly read."""
-    file = Path(entry.path)
-    comparable = entry.facts.norm is not None and not entry.missing
-    return comparable and file.is_file() and file.stat().st_size <= MAX_WEIGHTS
+    if entry.facts.norm is None or entry.missing:
+        return False
+    try:
+        # os.path, for Path.is_file raises where a disk is away or closed to us.
+        is_file = os.path.isfile(entry.path)
+        return is_file and os.path.getsize(entry.path) <= MAX_WEIGHTS
+    except OSError:
+        return False  # gone in between
