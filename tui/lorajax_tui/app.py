@@ -246,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     try:
-        from lorajax_tui.serving import HOST, serve
+        from lorajax_tui.serving import HOST, check_port, serve
     except ModuleNotFoundError as error:
         sys.exit(
             f"error: expected textual-serve, found no {error.name}\n"
@@ -255,6 +255,14 @@ def _serve(options: argparse.Namespace) -> None:
     words = ["--runs", str(options.runs)]
     words += ["--library", str(options.library)] if options.library else []
     print(f"lorajax is at http://{HOST}:{options.port} (Ctrl+C ends it)", flush=True)
+    try:
+        check_port(options.port)
+    except OSError as error:
+        sys.exit(
+            f"error: expected a free port, found {HOST}:{options.port}: "
+            f"{os.strerror(error.errno or 0)}\n"
+            "hint:  choose another one with --port"
+        )
     serve(words, options.port)
 
 
