@@ -1,19 +1,20 @@
 """Comparing two LoRAs, their strength by block, and the columns of the table."""
 
+import asyncio
 import shutil
-from pathlib import Path
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from textual.widgets import DataTable, SelectionList
 
-from lorajax.library import Library, index
 from lorajax.errors import LorajaxError
+from lorajax.library import Library, index
 from lorajax.service.collection.describing import describe
-from lorajax.service.likeness.comparing import compare
 from lorajax.service.likeness import comparing
+from lorajax.service.likeness.comparing import compare
 from lorajax_tui.screens.compare import CompareScreen, short_module
 from lorajax_tui.screens.library import LibraryScreen
 from lorajax_tui.screens.neighbours import NearTable, NeighboursScreen
@@ -101,7 +102,6 @@ async def test_two_that_cannot_be_compared_say_why(make_app: MakeApp) -> None:
         assert "two LoRAs of one base model" in screen_text(pilot)
 
 
-async def test_details_show_where_an_update_is_strong(
 async def test_comparisons_that_nobody_waits_for_keep_no_thread(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +132,7 @@ async def test_comparisons_that_nobody_waits_for_keep_no_thread(
                 gate.set()
 
 
+async def test_details_show_where_an_update_is_strong(
     make_app: MakeApp, real_library: Path
 ) -> None:
     app = make_app(real_library)
@@ -148,6 +149,10 @@ async def test_columns_are_chosen_and_remembered(make_app: MakeApp) -> None:
         await pilot.press("o")
         choices = app.screen.query_one(SelectionList)
         choices.deselect_all()
+        await pilot.click("#show")
+        assert "No column is ticked" in screen_text(pilot)
+        show = app.screen.query_one("#show")
+        await until(pilot, lambda: not show.has_class("-active"))
         choices.select("format").select("rank_max")
         await pilot.click("#show")
         assert [spec.name for spec in table._specs()] == ["name", "rank_max", "format"]

@@ -7,25 +7,27 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from textual.widgets import DirectoryTree, Input, Static
 
 from lorajax.errors import LorajaxError
-from lorajax.library import Library, Refusal
+from lorajax.library import Entry, Facts, Library, Refusal
 from lorajax.service.collection import library as service
 from lorajax.service.likeness import comparing
-from lorajax_tui.screens import browse
 from lorajax.service.progress import Progress
 from lorajax_tui.reading_turn import READING
+from lorajax_tui.screens import browse
+from lorajax_tui.screens.index_dialog import IndexDialog, StopDialog
 from lorajax_tui.screens.library import LibraryScreen
 from lorajax_tui.widgets.collection_table import CollectionTable
 from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.index_strip import IndexStrip
 from lorajax_tui.widgets.picture import Picture
 from tests.tui.conftest import MakeApp
-from tests.tui.driving import names, opened, screen_text, until
+from tests.tui.driving import names, opened, screen_text, until, words
 from tests.tui.holding import holding
 
 
@@ -114,8 +116,6 @@ async def test_a_file_that_is_read_long_keeps_nobody_waiting(make_app: MakeApp) 
             await until(pilot, lambda: table.row_count == 2, 3)
 
 
-async def test_the_first_page_leaves_the_focus_to_the_filter(make_app: MakeApp) -> None:
-    app = make_app()
 @pytest.mark.parametrize("there", [0, 1])  # 1: it goes away in between
 def test_weights_on_a_disk_that_is_away_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: int
@@ -136,6 +136,8 @@ def test_weights_on_a_disk_that_is_away_are_not_read(
     assert not browse._is_light(entry)
 
 
+async def test_the_first_page_leaves_the_focus_to_the_filter(make_app: MakeApp) -> None:
+    app = make_app()
     with holding((service, "columns")) as let_go:
         async with app.run_test(size=(120, 36)) as pilot:
             await pilot.press("slash", *"oil")
@@ -283,6 +285,17 @@ async def test_refused_files_are_listed_with_their_reasons(make_app: MakeApp) ->
         assert isinstance(app.screen, LibraryScreen)
 
 
+async def test_a_damaged_library_does_not_say_that_nothing_was_refused(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        app.library.write_bytes(b"no database at all" * 100)
+        await pilot.press("x")
+        await until(pilot, lambda: "damaged" in words(pilot, "#refused"))
+
+
 async def test_indexing_can_fail_and_be_stopped(
     make_app: MakeApp, tmp_path: Path
 ) -> None:
@@ -310,21 +323,6 @@ async def test_indexing_can_fail_and_be_stopped(
         assert (said.title, said.severity) == ("Indexing was stopped", "information")
 
 
-async def test_conditions_filter_with_words(make_app: MakeApp) -> None:
-    app = make_app()
-    async with app.run_test(size=(120, 36)) as pilot:
-        table = await opened(pilot)
-        await pilot.press("slash", *"rank>=8")
-        await until(pilot, lambda: table.row_count == 4)
-        assert "4 of 6" in screen_text(pilot)
-        await pilot.press("space", *"water")
-        await until(pilot, lambda: names(table) == ["Watercolour"])
-        await pilot.press("ctrl+u", *"base=sdx")
-        await until(pilot, lambda: "did you mean sdxl?" in screen_text(pilot))
-        await pilot.press("l")
-        await until(pilot, lambda: table.row_count == 2 and table.display)
-        await pilot.press("escape")
-        await until(pilot, lambda: table.row_count == 6)
 class SlowJob:
     """An indexing that takes a while to begin, and works until it is stopped."""
 
@@ -372,3 +370,18 @@ async def test_indexing_is_stopped_before_it_has_begun(
         assert isinstance(app.screen, IndexDialog)
 
 
+async def test_conditions_filter_with_words(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = await opened(pilot)
+        await pilot.press("slash", *"rank>=8")
+        await until(pilot, lambda: table.row_count == 4)
+        assert "4 of 6" in screen_text(pilot)
+        await pilot.press("space", *"water")
+        await until(pilot, lambda: names(table) == ["Watercolour"])
+        await pilot.press("ctrl+u", *"base=sdx")
+        await until(pilot, lambda: "did you mean sdxl?" in screen_text(pilot))
+        await pilot.press("l")
+        await until(pilot, lambda: table.row_count == 2 and table.display)
+        await pilot.press("escape")
+        await until(pilot, lambda: table.row_count == 6)

@@ -71,7 +71,8 @@ class LorajaxApp(App[None]):
         Binding("6", "go('evaluate')", "Evaluate", show=False),
         Binding("7", "go('duplicates')", "Duplicates", show=False),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
-        Binding("q,ctrl+q", "quit", "Quit", key_display="q"),
+        Binding("q", "quit", "Quit"),
+        Binding("ctrl+q", "quit", show=False, priority=True),  # over dialogs, too
     ]
     collection: reactive[Collection | None] = reactive(None, init=False)
     first_page: reactive[Collection | None] = reactive(None, init=False)
@@ -254,7 +255,6 @@ def _serve(options: argparse.Namespace) -> None:
         )
     words = ["--runs", str(options.runs)]
     words += ["--library", str(options.library)] if options.library else []
-    print(f"lorajax is at http://{HOST}:{options.port} (Ctrl+C ends it)", flush=True)
     try:
         check_port(options.port)
     except OSError as error:
@@ -263,6 +263,7 @@ def _serve(options: argparse.Namespace) -> None:
             f"{os.strerror(error.errno or 0)}\n"
             "hint:  choose another one with --port"
         )
+    print(f"lorajax is at http://{HOST}:{options.port} (Ctrl+C ends it)", flush=True)
     serve(words, options.port)
 
 
