@@ -72,6 +72,15 @@ async def test_numbers_switch_screens_and_help_lists_keys(make_app: MakeApp) -> 
     assert app.return_code == 0
 
 
+async def test_ctrl_q_ends_it_from_a_dialog(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 40)) as pilot:
+        await opened(pilot)
+        await pilot.press("e", "ctrl+q")
+        await pilot.pause()
+    assert app.return_code == 0
+
+
 async def test_choices_are_remembered(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(100, 30)) as pilot:

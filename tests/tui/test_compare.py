@@ -1,14 +1,19 @@
 """Comparing two LoRAs, their strength by block, and the columns of the table."""
 
+import asyncio
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from textual.widgets import DataTable, SelectionList
 
+from lorajax.errors import LorajaxError
 from lorajax.library import Library, index
 from lorajax.service.collection.describing import describe
+from lorajax.service.likeness import comparing
 from lorajax.service.likeness.comparing import compare
 from lorajax_tui.screens.compare import CompareScreen, short_module
 from lorajax_tui.screens.library import LibraryScreen
@@ -97,6 +102,36 @@ async def test_two_that_cannot_be_compared_say_why(make_app: MakeApp) -> None:
         assert "two LoRAs of one base model" in screen_text(pilot)
 
 
+async def test_comparisons_that_nobody_waits_for_keep_no_thread(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, begun = threading.Event(), []
+
+    def slow(*args: object, **more: object) -> None:
+        begun.append(args)
+        gate.wait(20)
+        raise LorajaxError("it was slow")
+
+    monkeypatch.setattr(comparing, "compare", slow)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        with ThreadPoolExecutor(3) as threads:
+            asyncio.get_running_loop().set_default_executor(threads)
+            await opened(pilot)
+            await pilot.press("p", "j")
+            for _ in range(4):
+                await pilot.press("v")
+                await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+                await pilot.pause(0.1)
+                await pilot.press("escape")
+            await pilot.press("j")
+            try:
+                await until(pilot, lambda: "Ink wash" in words(pilot, "#facts"), 5)
+                assert len(begun) == 1
+            finally:
+                gate.set()
+
+
 async def test_details_show_where_an_update_is_strong(
     make_app: MakeApp, real_library: Path
 ) -> None:
@@ -114,6 +149,10 @@ async def test_columns_are_chosen_and_remembered(make_app: MakeApp) -> None:
         await pilot.press("o")
         choices = app.screen.query_one(SelectionList)
         choices.deselect_all()
+        await pilot.click("#show")
+        assert "No column is ticked" in screen_text(pilot)
+        show = app.screen.query_one("#show")
+        await until(pilot, lambda: not show.has_class("-active"))
         choices.select("format").select("rank_max")
         await pilot.click("#show")
         assert [spec.name for spec in table._specs()] == ["name", "rank_max", "format"]

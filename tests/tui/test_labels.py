@@ -1,5 +1,9 @@
 """What a person says of a LoRA, from the table."""
 
+import threading
+from typing import Any
+
+import pytest
 from textual.widgets import Input, Static
 
 from lorajax.library import Library
@@ -39,6 +43,51 @@ async def test_labels_are_said_taken_back_and_undone(make_app: MakeApp) -> None:
         await until(pilot, lambda: "nothing was said" in words(pilot, "#complaint"))
         await pilot.press("escape")
         assert "Labels of" not in screen_text(pilot)
+
+
+async def test_words_are_said_in_the_order_they_are_written(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("j", "e")
+        await until(pilot, lambda: "Labels of Ink line" in screen_text(pilot))
+        with holding((labelling, "parse_words")) as let_go:
+            await pilot.press(*"style=ink", "enter", "ctrl+z")
+            await pilot.pause(0.3)
+            let_go()
+            await until(pilot, lambda: bool(app._notifications))
+        await until(pilot, lambda: "Nothing is said" in words(pilot, "#labels"))
+        assert words(pilot, "#complaint") == ""
+
+
+async def test_an_older_answer_hides_no_newer_word(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, real, asked = threading.Event(), labelling.labelled, []
+
+    def slow(*args: Any) -> Any:
+        found = real(*args)
+        asked.append(args)
+        if len(asked) == 1:
+            gate.wait(10)
+        return found
+
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("j", "e")
+        await until(pilot, lambda: "Labels of Ink line" in screen_text(pilot))
+        monkeypatch.setattr(labelling, "labelled", slow)
+        line = app.screen.query_one(Input)
+        for word in ("style=ink", "mood=calm"):
+            line.value = word
+            await pilot.press("enter")
+            await pilot.pause(0.2)
+        gate.set()
+        await until(pilot, lambda: len(asked) == 2)
+        await until(pilot, lambda: "calm" in words(pilot, "#labels"))
+        await pilot.pause(0.2)
+        assert "calm" in words(pilot, "#labels") and line.value == ""
 
 
 async def test_what_one_types_meanwhile_is_kept(make_app: MakeApp) -> None:

@@ -1,27 +1,33 @@
 """The library screen: browse, filter, sort, index, and its empty and failed states."""
 
 import asyncio
+import errno
+import os
 import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from textual.widgets import DirectoryTree, Input, Static
 
 from lorajax.errors import LorajaxError
-from lorajax.library import Library, Refusal
+from lorajax.library import Entry, Facts, Library, Refusal
 from lorajax.service.collection import library as service
 from lorajax.service.likeness import comparing
+from lorajax.service.progress import Progress
+from lorajax_tui.reading_turn import READING
 from lorajax_tui.screens import browse
+from lorajax_tui.screens.index_dialog import IndexDialog, StopDialog
 from lorajax_tui.screens.library import LibraryScreen
 from lorajax_tui.widgets.collection_table import CollectionTable
 from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.index_strip import IndexStrip
 from lorajax_tui.widgets.picture import Picture
 from tests.tui.conftest import MakeApp
-from tests.tui.driving import names, opened, screen_text, until
+from tests.tui.driving import names, opened, screen_text, until, words
 from tests.tui.holding import holding
 
 
@@ -100,7 +106,7 @@ async def test_weights_that_cannot_be_read_are_no_toast(
 async def test_a_file_that_is_read_long_keeps_nobody_waiting(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(120, 36)) as pilot:
-        with ThreadPoolExecutor(2) as threads, browse._READING:
+        with ThreadPoolExecutor(2) as threads, READING:
             asyncio.get_running_loop().set_default_executor(threads)
             table = await opened(pilot)
             for _ in range(3):
@@ -108,6 +114,26 @@ async def test_a_file_that_is_read_long_keeps_nobody_waiting(make_app: MakeApp) 
                 await pilot.pause(0.5)
             await pilot.press("slash", *"base=sdxl")
             await until(pilot, lambda: table.row_count == 2, 3)
+
+
+@pytest.mark.parametrize("there", [0, 1])  # 1: it goes away in between
+def test_weights_on_a_disk_that_is_away_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: int
+) -> None:
+    file, real, asked = tmp_path / "ink.safetensors", os.stat, []
+    file.write_bytes(b"ink")
+    entry = Entry("k", Facts("ink", "sd15", norm=1.0), (str(file),))
+    assert browse._is_light(entry)
+
+    def stat(path: Any, **more: Any) -> os.stat_result:
+        if str(path) == str(file):
+            asked.append(path)
+        if len(asked) > there:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+        return real(path, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert not browse._is_light(entry)
 
 
 async def test_the_first_page_leaves_the_focus_to_the_filter(make_app: MakeApp) -> None:
@@ -158,6 +184,38 @@ async def test_a_narrow_screen_shows_details_instead(make_app: MakeApp) -> None:
         await pilot.resize_terminal(160, 40)
         assert details.display and browse.display
         assert "Tags" in screen_text(pilot)
+
+
+async def test_keys_reach_what_a_narrow_screen_shows(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await opened(pilot)
+        details = app.screen.query_one(Details)
+        await pilot.press("d")
+        await pilot.pause()
+        assert app.focused is details
+        await pilot.press("d", "down")
+        await pilot.pause()
+        assert app.focused is table and table.cursor_row == 1
+        await pilot.press("d", "slash", *"none")
+        await until(pilot, lambda: "Nothing fits" in screen_text(pilot))
+        assert isinstance(app.focused, Input) and not details.display
+        await pilot.press("escape", "down")
+        await pilot.pause()
+        assert app.focused is table and table.cursor_row > 0
+
+
+async def test_details_stay_while_the_library_is_read_anew(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        details, before = app.screen.query_one(Details), app.collection
+        await pilot.press("d", "r")
+        await until(pilot, lambda: app.collection is not before)
+        assert app.focused is details and details.display
+        app.library.write_bytes(b"no database at all" * 100)
+        await pilot.press("r")
+        await until(pilot, lambda: "cannot be opened" in screen_text(pilot))
 
 
 async def test_a_library_that_is_not_there_invites(
@@ -227,6 +285,17 @@ async def test_refused_files_are_listed_with_their_reasons(make_app: MakeApp) ->
         assert isinstance(app.screen, LibraryScreen)
 
 
+async def test_a_damaged_library_does_not_say_that_nothing_was_refused(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        app.library.write_bytes(b"no database at all" * 100)
+        await pilot.press("x")
+        await until(pilot, lambda: "damaged" in words(pilot, "#refused"))
+
+
 async def test_indexing_can_fail_and_be_stopped(
     make_app: MakeApp, tmp_path: Path
 ) -> None:
@@ -252,6 +321,53 @@ async def test_indexing_can_fail_and_be_stopped(
         await until(pilot, lambda: not strip.display)
         (said,) = app._notifications
         assert (said.title, said.severity) == ("Indexing was stopped", "information")
+
+
+class SlowJob:
+    """An indexing that takes a while to begin, and works until it is stopped."""
+
+    begun: ClassVar[list["SlowJob"]] = []
+    gate: ClassVar[threading.Event] = threading.Event()
+
+    def __init__(self, dirs: Sequence[Path], library: Path) -> None:
+        self.gate.wait(10)
+        self.is_stopped = threading.Event()
+        self.begun.append(self)
+
+    def progress(self) -> Iterator[Progress]:
+        self.is_stopped.wait(10)
+        yield from ()
+
+    def report(self) -> dict[str, Any]:
+        raise LorajaxError("it was stopped")
+
+    def cancel(self) -> None:
+        self.is_stopped.set()
+
+
+async def test_indexing_is_stopped_before_it_has_begun(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SlowJob.begun.clear()
+    SlowJob.gate.clear()
+    app = make_app()
+    monkeypatch.setattr(app, "index_job", SlowJob)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot)
+        await pilot.press("i")
+        app.screen.query_one("#folder", Input).value = str(tmp_path)
+        await pilot.press("enter")
+        strip = app.screen_stack[0].query_one(IndexStrip)
+        await until(pilot, lambda: strip.display)
+        await pilot.press("i")
+        assert not SlowJob.begun and isinstance(app.screen, StopDialog)
+        await pilot.click("#stop")
+        SlowJob.gate.set()
+        await until(pilot, lambda: not strip.display)
+        (job,) = SlowJob.begun
+        assert job.is_stopped.is_set()
+        await pilot.press("i")
+        assert isinstance(app.screen, IndexDialog)
 
 
 async def test_conditions_filter_with_words(make_app: MakeApp) -> None:

@@ -367,3 +367,15 @@ async def test_what_is_said_of_a_lora_colours_the_map(make_app: MakeApp) -> None
         await until(pilot, lambda: "novel" in words(pilot, "#labels"))
         await pilot.press("escape")
         await until(pilot, lambda: "novel" in words(pilot, "#legend"))
+
+
+async def test_arrows_move_on_the_map_after_the_details_of_a_narrow_screen(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        scatter = await shown(pilot)
+        before = scatter.cursor
+        await pilot.press("d", "d", "right", "left", "up", "down")
+        await pilot.pause()
+        assert app.focused is scatter and before is None and scatter.cursor is not None

@@ -233,3 +233,16 @@ async def test_a_lora_that_has_gone_is_no_neighbour_any_more(
         await until(pilot, lambda: near.row_count == 2)
         chosen = near.chosen()
         assert chosen is not None and chosen.key != gone.key
+
+
+async def test_who_walks_on_from_the_details_sees_where(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: isinstance(app.screen, NeighboursScreen))
+        near = app.screen.query_one(NearTable)
+        await until(pilot, lambda: near.row_count == 3)
+        await pilot.press("d", "plus")
+        await until(pilot, lambda: "Ink line + " in screen_text(pilot))
+        assert app.focused is near

@@ -17,7 +17,7 @@ from lorajax.training.run_dir import Status
 from lorajax_tui.screens import log, train
 from lorajax_tui.screens.train import TrainScreen
 from lorajax_tui.widgets.curve_plot import CurvePlot
-from lorajax_tui.widgets.run_list import RunList
+from lorajax_tui.widgets.run_list import MOST_MARKED, RunList
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import screen_text, until, words
 
@@ -261,3 +261,25 @@ async def test_runs_that_cannot_be_read_are_said_where_they_would_stand(
         assert "Looking for runs" not in screen_text(pilot)
         monkeypatch.setattr(runs_service, "list_runs", real)
         await until(pilot, lambda: "No runs yet" in screen_text(pilot))
+
+
+async def test_a_ninth_run_beside_others_is_refused_in_words(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    for i in range(MOST_MARKED + 1):
+        folder = put_run(tmp_path / "runs" / f"run-{i}", state="finished")
+        (folder / "config.yaml").unlink(missing_ok=True)
+        (folder / "launch.json").unlink(missing_ok=True)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: bool(app.screen.query(RunList)))
+        runs = app.screen.query_one(RunList)
+        await until(pilot, lambda: runs.option_count == MOST_MARKED + 1)
+        assert "ago" not in screen_text(pilot)  # nobody knows when they began
+        runs.focus()
+        await pilot.press(*("space", "down") * MOST_MARKED, "space")
+        await until(pilot, lambda: bool(app._notifications))
+        (said,) = app._notifications
+        assert said.title == "At most 8 runs stand side by side"
+        assert len(runs.marked) == MOST_MARKED

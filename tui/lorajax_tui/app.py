@@ -71,7 +71,8 @@ class LorajaxApp(App[None]):
         Binding("6", "go('evaluate')", "Evaluate", show=False),
         Binding("7", "go('duplicates')", "Duplicates", show=False),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
-        Binding("q,ctrl+q", "quit", "Quit", key_display="q"),
+        Binding("q", "quit", "Quit"),
+        Binding("ctrl+q", "quit", show=False, priority=True),  # over dialogs, too
     ]
     collection: reactive[Collection | None] = reactive(None, init=False)
     first_page: reactive[Collection | None] = reactive(None, init=False)
@@ -249,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     try:
-        from lorajax_tui.serving import HOST, serve
+        from lorajax_tui.serving import HOST, check_port, serve
     except ModuleNotFoundError as error:
         sys.exit(
             f"error: expected textual-serve, found no {error.name}\n"
@@ -257,6 +258,14 @@ def _serve(options: argparse.Namespace) -> None:
         )
     words = ["--runs", str(options.runs)]
     words += ["--library", str(options.library)] if options.library else []
+    try:
+        check_port(options.port)
+    except OSError as error:
+        sys.exit(
+            f"error: expected a free port, found {HOST}:{options.port}: "
+            f"{os.strerror(error.errno or 0)}\n"
+            "hint:  choose another one with --port"
+        )
     print(f"lorajax is at http://{HOST}:{options.port} (Ctrl+C ends it)", flush=True)
     serve(words, options.port)
 

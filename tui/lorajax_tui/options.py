@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+_LAST_PORT = 65_535
+
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """`library`, `runs`, `serve` and `port`; None reads the command line itself."""
@@ -33,10 +35,17 @@ def _parser() -> argparse.ArgumentParser:
         "--serve", action="store_true", help="show it in a browser on this machine"
     )
     parser.add_argument(
-        "--port", type=int, default=8000, metavar="N", help="for --serve (8000)"
+        "--port", type=_port, default=8000, metavar="N", help="for --serve (8000)"
     )
     parser.add_argument("--version", action="version", version=f"lorajax {_version()}")
     return parser
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"expected 1 to {_LAST_PORT}, found {text}")
+    return number
 
 
 def _version() -> str:

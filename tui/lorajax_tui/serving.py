@@ -9,6 +9,7 @@ elsewhere.
 from __future__ import annotations
 
 import shlex
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -53,6 +54,15 @@ def only_own_pages(place: str):  # aiohttp's middleware has no public type
         return response
 
     return check
+
+
+def check_port(port: int) -> None:
+    """Tells whether a port can be listened on, before a page is promised there.
+
+    Raises:
+      OSError: where it is taken, or only another user may have it.
+    """
+    socket.create_server((HOST, port)).close()
 
 
 def serve(arguments: Sequence[str], port: int) -> None:

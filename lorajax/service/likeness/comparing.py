@@ -4,7 +4,7 @@ Both read the weights again, so they are for few LoRAs at a time; neither needs 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -50,12 +50,21 @@ class Comparison:
     modules: tuple[ModulePair, ...]
 
 
-def compare(path: Path | None, first: str, second: str) -> Comparison:
+def compare(
+    path: Path | None,
+    first: str,
+    second: str,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Comparison:
     """Compares two LoRAs of the library, by content key, path, or name.
 
+    Args:
+      is_over: asked between the two files: whether nobody waits any longer.
+
     Raises:
-      LorajaxError: where they are of two base models, and where a file is gone, has
-        changed since it was indexed, cannot be read, or is one of tier `operator`.
+      LorajaxError: where they are of two base models, where a file is gone, has
+        changed since it was indexed, cannot be read, or is one of tier `operator`,
+        and where nobody waits any longer.
     """
     with Library.open(path, create=False) as library:
         a, b = (library.entry(name) or find(library, name) for name in (first, second))
@@ -66,7 +75,10 @@ def compare(path: Path | None, first: str, second: str) -> Comparison:
             f"{b.facts.base_model}",
             "compare LoRAs of one base model",
         )
-    pairs = pair_modules(read_entry(a), read_entry(b))
+    read = read_entry(a)
+    if is_over():
+        raise LibraryError("nobody waits for the comparison any longer")
+    pairs = pair_modules(read, read_entry(b))
     norms = [math.hypot(*(pair.norms[side] for pair in pairs)) for side in (0, 1)]
     products = [(p.cosine or 0.0) * p.norms[0] * p.norms[1] for p in pairs]
     cosines = [pair.cosine for pair in pairs if pair.cosine is not None]

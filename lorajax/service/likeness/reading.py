@@ -1,5 +1,6 @@
 """LoRAs that a person names, read from their files: the library keeps no modules."""
 
+import os
 from pathlib import Path
 
 from lorajax.adapters.adapter import Adapter, check_vector, read_adapter
@@ -48,9 +49,10 @@ def file_of(entry: Entry) -> Path:
     Raises:
       LibraryError: where none is.
     """
-    for path in map(Path, entry.paths):
-        if path.is_file():
-            return path
+    for path in entry.paths:
+        # os.path, for Path.is_file raises where a disk is away or closed to us.
+        if os.path.isfile(path):
+            return Path(path)
     raise LibraryError(
         f"{entry.name}: its file is gone from {entry.path or 'the library'}, or its "
         "disk is away",

@@ -38,6 +38,11 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "library.sqlite"
 
 
+def test_the_second_file_is_read_only_for_who_waits(library: Path) -> None:
+    with pytest.raises(LibraryError, match="nobody waits"):
+        compare(library, *NAMES, is_over=lambda: True)
+
+
 def test_modules_are_compared_as_dense_matrices_are(library: Path) -> None:
     found = compare(library, *NAMES)
     a, b = (read_adapter(REAL / f"{name}.safetensors").updates for name in NAMES)

@@ -131,9 +131,10 @@ class IndexFailed(Message):
 
 @dataclass
 class RefusedListed(Message):
-    """The files that could not be read."""
+    """The files that could not be read; `error` where that cannot be told."""
 
     refused: list[Refusal]
+    error: LorajaxError | None = None
 
 
 @dataclass

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
-from pathlib import Path
-from threading import Lock
 from typing import ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from lorajax.errors import LorajaxError
@@ -22,14 +23,13 @@ from lorajax_tui.messages import (
     StrengthsLoaded,
     TaskFailed,
 )
+from lorajax_tui.reading_turn import reading_turn
 from lorajax_tui.screens.frame import Frame
 from lorajax_tui.widgets.details import Details
 
 # Weights are read for a LoRA that was looked at this long, and only if they are small.
 _LOOK_SECONDS = 0.25
 MAX_WEIGHTS = 2**28
-# One file at a time: who browses faster than files are read fills no memory.
-_READING = Lock()
 
 
 class Browse(Frame):
@@ -43,14 +43,31 @@ class Browse(Frame):
         Binding("e", "labels", "Labels", show=False),
     ]
 
+    _list: Widget | None = None  # where a LoRA was last chosen
+
     def chosen_key(self) -> str | None:
         """The content key of the chosen LoRA."""
         raise NotImplementedError
 
     def action_details(self) -> None:
         """Hides the details; where the screen is narrow, shows them instead."""
-        self.toggle_class("-details")
-        self.toggle_class("-no-details")
+        if self.has_class("-notice"):
+            return  # there are none
+        is_narrow = self.has_class("-narrow")
+        self.toggle_class("-details" if is_narrow else "-no-details")
+        # textual would take the focus from what is hidden and give it to nobody.
+        if is_narrow and self.has_class("-details"):
+            self.set_focus(self.query_one(Details))
+        elif not isinstance(self.focused, Input):
+            self.set_focus(self._list)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """What has the focus is seen: details that stand in its place go."""
+        if isinstance(event.widget, Details):
+            return
+        self.remove_class("-details")
+        if not isinstance(event.widget, Input):
+            self._list = event.widget
 
     def action_map(self) -> None:
         """Shows where the chosen LoRA lies."""
@@ -122,19 +139,15 @@ class Browse(Frame):
         """Reads the weights in the same thread, when no other one does."""
         from lorajax.service.likeness import comparing
 
-        worker, key = get_current_worker(), entry.key
         time.sleep(_LOOK_SECONDS)
-        while not _READING.acquire(timeout=_LOOK_SECONDS):
-            if worker.is_cancelled:
-                return  # threads are few: none may queue for what nobody looks at
-        try:
-            if not worker.is_cancelled and _is_light(entry):
-                found = comparing.strengths(self.lorajax.library, key)
-                self.post_message(StrengthsLoaded(key, found))
-        except LorajaxError as error:
-            self.post_message(StrengthsFailed(key, error))
-        finally:
-            _READING.release()
+        with reading_turn() as is_wanted:
+            if not is_wanted or not _is_light(entry):
+                return
+            try:
+                found = comparing.strengths(self.lorajax.library, entry.key)
+                self.post_message(StrengthsLoaded(entry.key, found))
+            except LorajaxError as error:
+                self.post_message(StrengthsFailed(entry.key, error))
 
     @on(EntryLoaded)
     def _show_entry(self, message: EntryLoaded) -> None:
@@ -164,6 +177,11 @@ class Browse(Frame):
 
 def _is_light(entry: service.Entry) -> bool:
     """Whether its weights can be compared, are there, and are quickly read."""
-    file = Path(entry.path)
-    comparable = entry.facts.norm is not None and not entry.missing
-    return comparable and file.is_file() and file.stat().st_size <= MAX_WEIGHTS
+    if entry.facts.norm is None or entry.missing:
+        return False
+    try:
+        # os.path, for Path.is_file raises where a disk is away or closed to us.
+        is_file = os.path.isfile(entry.path)
+        return is_file and os.path.getsize(entry.path) <= MAX_WEIGHTS
+    except OSError:
+        return False  # gone in between

@@ -54,6 +54,10 @@ class ColumnsDialog(ModalScreen[tuple[str, ...] | None]):
     @on(Button.Pressed, "#show")
     def _show(self) -> None:
         ticked = self.query_one(SelectionList).selected
+        if not ticked:  # which would be remembered as no choice at all
+            words = "No column is ticked: tick one, or choose By width."
+            self.query_one(".dialog-foot", Static).update(words)
+            return
         names = [spec.name for spec in (*SPECS, *MORE)]
         self.dismiss(tuple(name for name in names if name in ticked))
 

@@ -11,11 +11,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, DataTable, Static
+from textual.worker import get_current_worker
 
 from lorajax.errors import LorajaxError
 from lorajax.service.collection.previews import preview
 from lorajax.service.likeness import comparing
 from lorajax_tui.messages import Compared, CompareFailed
+from lorajax_tui.reading_turn import reading_turn
 from lorajax_tui.screens.frame import Frame
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.card import Card
@@ -93,13 +95,19 @@ class CompareScreen(Frame):
 
     @work(thread=True, exit_on_error=False)
     def _compare(self) -> None:
-        try:
-            found = comparing.compare(self.lorajax.library, *self._keys)
-        except LorajaxError as error:
-            self.post_message(CompareFailed(error))
-        else:
-            pictures = tuple(preview(entry) for entry in found.entries)
-            self.post_message(Compared(found, pictures))
+        worker, library = get_current_worker(), self.lorajax.library
+        with reading_turn() as is_wanted:
+            if not is_wanted:
+                return
+            try:
+                found = comparing.compare(
+                    library, *self._keys, is_over=lambda: worker.is_cancelled
+                )
+            except LorajaxError as error:
+                self.post_message(CompareFailed(error))
+                return
+        pictures = tuple(preview(entry) for entry in found.entries)
+        self.post_message(Compared(found, pictures))
 
     @on(CompareFailed)
     def _show_failure(self, message: CompareFailed) -> None:

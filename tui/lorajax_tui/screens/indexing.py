@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import on, work
+from textual.worker import Worker
 
 from lorajax.errors import LorajaxError
 from lorajax_tui.messages import (
@@ -30,13 +31,14 @@ class Indexing(Browse):
     Subclasses bind keys to its actions `index` and `refused`.
     """
 
-    _job: IndexJob | None = None
+    _job: IndexJob | None = None  # its process, which comes to be in a thread
+    _is_indexing = False
     _is_stopped = False  # by a person's wish
 
     def action_index(self) -> None:
         from lorajax_tui.screens.index_dialog import IndexDialog, StopDialog
 
-        if self._job is None:
+        if not self._is_indexing:
             dialog = IndexDialog(self.lorajax.state.folder)
             self.app.push_screen(dialog, self._start_index)
         else:
@@ -45,32 +47,37 @@ class Indexing(Browse):
     def _start_index(self, folder: Path | None) -> None:
         if folder is None:
             return
-        self._is_stopped = False
+        self._is_indexing, self._is_stopped = True, False
         self.lorajax.remember(folder=str(folder))
         self.query_one(IndexStrip).begin("indexing: looking for files …")
         self._run_index(folder)
 
     def _stop_index(self, stop: bool | None) -> None:
-        if stop and self._job is not None:
+        if stop and self._is_indexing:
             self._is_stopped = True
-            self._job.cancel()
+            if self._job is not None:
+                self._job.cancel()
 
     @work(thread=True, exclusive=True, group="index", exit_on_error=False)
     def _run_index(self, folder: Path) -> None:
         """Watches the indexing process, which is one of its own."""
         self._job = job = self.lorajax.index_job([folder], self.lorajax.library)
+        if self._is_stopped:  # before there was a process
+            job.cancel()
         try:
             for progress in job.progress():
                 self.post_message(IndexProgressed(progress))
             self.post_message(IndexFinished(job.report()))
         except LorajaxError as error:
             self.post_message(IndexFailed(error))
-        finally:
-            self._job = None
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.worker.group == "index" and event.worker.is_finished:
+            self._job, self._is_indexing = None, False
+            self.query_one(IndexStrip).display = False  # also where nobody foresaw it
 
     def on_unmount(self) -> None:
-        if self._job is not None:
-            self._job.cancel()
+        self._stop_index(True)
 
     @on(IndexProgressed)
     def _show_progress(self, message: IndexProgressed) -> None:

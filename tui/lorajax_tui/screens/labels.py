@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from threading import Lock
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.table import Table
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 
     from lorajax_tui.app import LorajaxApp
 
-
 _NAMED = 3  # as many as a toast holds
+# A word is written, and what is said then is read, before the next one is.
+_TURN = Lock()
+Do = Callable[[], "service.Change | None"]
 
 
 class LabelsScreen(Candid, ModalScreen[None]):
@@ -45,6 +49,7 @@ class LabelsScreen(Candid, ModalScreen[None]):
     def __init__(self, key: str) -> None:
         super().__init__()
         self._key = key
+        self._changes: deque[tuple[Do, str]] = deque()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -67,9 +72,18 @@ class LabelsScreen(Candid, ModalScreen[None]):
         self.query_one(Input).focus()
         self._do(lambda: None)
 
+    def _do(self, change: Do, word: str = "") -> None:
+        """Changes what is said, by a word where it was written, after all before."""
+        self._changes.append((change, word))
+        self._do_oldest()
+
     @work(thread=True, exit_on_error=False, group="labels")
-    def _do(self, change: Callable[[], service.Change | None], word: str = "") -> None:
-        """Changes what is said, by a word where it was written, and reads it anew."""
+    def _do_oldest(self) -> None:
+        with _TURN:  # threads come to it in any order
+            self._change(*self._changes.popleft())
+
+    def _change(self, change: Do, word: str) -> None:
+        """Changes what is said and reads it anew."""
         undone, complaint = None, ""
         try:
             undone = change()

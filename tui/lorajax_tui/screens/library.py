@@ -100,7 +100,7 @@ class LibraryScreen(Filtered, Indexing):
         self._focus_table()
 
     def _focus_table(self) -> None:
-        if not isinstance(self.focused, Input):
+        if not isinstance(self.focused, (Input, Details)):
             self.filtered().focus()
 
     def _show_trouble(self, trouble: LorajaxError | None) -> None:

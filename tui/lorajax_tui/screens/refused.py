@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -45,14 +46,17 @@ class RefusedScreen(Candid, ModalScreen[None]):
     @work(thread=True, exit_on_error=False)
     def _list(self, library: Path) -> None:
         try:
-            found = service.refused(library)
-        except LorajaxError:
-            found = []  # no library, so nothing was refused either
-        self.post_message(RefusedListed(found))
+            self.post_message(RefusedListed(service.refused(library)))
+        except LorajaxError as error:
+            # Without a library nothing was refused either.
+            known = error if os.path.exists(library) else None
+            self.post_message(RefusedListed([], known))
 
     @on(RefusedListed)
     def _show(self, message: RefusedListed) -> None:
         found = message.refused
+        if message.error is not None:
+            return self._say_failure(message.error)
         text = Text() if found else Text("None: every file could be read.", "dim")
         for refusal in found[:_SHOWN]:
             name = Path(refusal.path).name
@@ -64,3 +68,8 @@ class RefusedScreen(Candid, ModalScreen[None]):
         if found:
             title = f"{count(len(found), 'file')} could not be read"
             self.query_one(".dialog-title", Static).update(title)
+
+    def _say_failure(self, error: LorajaxError) -> None:
+        text = Text(f"{safe(error.message)}\n", colours(self.app)["error"])
+        text.append(safe(error.hint), "dim")
+        self.query_one("#refused", Static).update(text)

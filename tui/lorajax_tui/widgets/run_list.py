@@ -61,6 +61,11 @@ class RunList(OptionList):
             self.marked.remove(path)
         elif len(self.marked) < MOST_MARKED:
             self.marked.append(path)
+        else:
+            title = f"At most {MOST_MARKED} runs stand side by side"
+            words = "Press space on one of them to take it away."
+            self.notify(words, title=title, markup=False)
+            return
         self._redraw()
         self.post_message(self.Marked())
 
@@ -95,9 +100,8 @@ class RunList(OptionList):
             text.append(f"{SWATCH} ", palette(self.app)[self.marked.index(run.path)])
         text.append(f"{sign} ", colours(self.app)[colour])
         text.append(safe(run.name))
-        share = self._share(run)
-        text.append(f"  {share or ago(run.started)}", "dim")
-        return text
+        began = ago(run.started) if run.started else ""  # nobody knows when
+        return text.append(f"  {self._share(run) or began}".rstrip(), "dim")
 
     def _share(self, run: Run) -> str:
         if not run.is_active or run.status is None or not run.status.total:
