@@ -43,7 +43,7 @@ NOTE, FAVOURITE = "note", "favourite"
 _FROM_DISK = (*DERIVED, NOTE, FAVOURITE)
 _EVERY = 100
 _PRESENT = """
-SELECT key, path, tags FROM paths JOIN loras USING (key) WHERE NOT missing
+SELECT key, path, loras.tags FROM paths JOIN loras USING (key) WHERE NOT missing
 """
 # A person's words of these fields are tags to other programs.
 _TAG_FIELDS = (TAG, "category", "style", "character")

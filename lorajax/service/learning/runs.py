@@ -29,6 +29,7 @@ from lorajax.training.run_dir import (
 
 TRAIN = (sys.executable, "-m", "lorajax.train")
 _LOG_BYTES = 16_384
+ENDING_SECONDS = 5.0
 # Where a run lies is decided by who starts it.
 _PLACES = {
     "run.name": "its folder is named after the configuration and the time; "
@@ -128,6 +129,8 @@ def start_run(
 def resume_run(path: Path, command: Sequence[str] = TRAIN) -> Path:
     """Continues a run that was stopped or died, from its last checkpoint.
 
+    A process that is about to end is waited for, some seconds.
+
     Raises:
       CheckpointError: when it still runs, has ended, or has nothing to go on from.
     """
@@ -139,7 +142,7 @@ def resume_run(path: Path, command: Sequence[str] = TRAIN) -> Path:
         )
     owners = [_launched(_read_json(path / "launch.json"))]
     owners += [_identity(run.status)] if run.status else []
-    if any(is_same_process(*owner) for owner in owners if owner):
+    if not _have_ended([owner for owner in owners if owner]):
         raise CheckpointError(
             f"{run.name}: its process has not ended yet",
             "wait a moment, then continue it",
@@ -154,6 +157,16 @@ def resume_run(path: Path, command: Sequence[str] = TRAIN) -> Path:
     places = [f"run.name={path.name}", f"run.root={path.parent.absolute()}"]
     config = str((path / "config.yaml").absolute())
     return _launch(path, [*command, config, *places, "run.resume=true"])
+
+
+def _have_ended(processes: Sequence[tuple[int, float]]) -> bool:
+    """Whether these have; one that has just stopped gets a moment to do so."""
+    end = time.monotonic() + ENDING_SECONDS
+    while any(is_same_process(*process) for process in processes):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def stop_run(path: Path) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from lorajax.errors import CheckpointError, ConfigError
+from lorajax.service.learning import runs
 from lorajax.service.learning.configs import SHIPPED, find_configs, shipped
 from lorajax.service.learning.curves import read_curves
 from lorajax.service.learning.runs import (
@@ -80,8 +81,7 @@ def test_a_stopped_run_can_be_continued(
         resume_run(path, trainer)
     stop_run(path)
     wait_for(lambda: read_run(path).state == "stopped")
-    wait_for(lambda: not is_running(path))
-    assert resume_run(path, trainer) == path
+    assert resume_run(path, trainer) == path  # its process may not have ended yet
     assert not (path / "stop").exists()
     command = json.loads((path / "launch.json").read_text())["command"]
     assert command[-1] == "run.resume=true" and f"run.name={path.name}" in command
@@ -90,7 +90,10 @@ def test_a_stopped_run_can_be_continued(
         resume_run(path, trainer)
 
 
-def test_a_run_whose_process_lives_is_not_continued(tmp_path: Path) -> None:
+def test_a_run_whose_process_lives_is_not_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "ENDING_SECONDS", 0.1)
     path = tmp_path / "run"
     RunDir(path).update(state="stopped", message="asked to stop")
     (path / "config.yaml").write_text("training: {steps: 40}\n")
