@@ -4,7 +4,7 @@ Nothing in it depends on the machine or the clock. Paths are relative, so that s
 show the same ones everywhere: work in the folder that it was put into.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -224,7 +224,9 @@ def pairs() -> tuple[ModulePair, ...]:
     return tuple(found)
 
 
-def comparison(path: Path | None, first: str, second: str) -> Comparison:
+def comparison(
+    path: Path | None, first: str, second: str, is_over: Callable[[], bool]
+) -> Comparison:
     """What `lorajax.service.likeness.comparing.compare` answers of them."""
     with Library.open(path, create=False) as library:
         entries = (library.entry(first), library.entry(second))

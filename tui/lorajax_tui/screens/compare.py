@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, DataTable, Static
-from textual.worker import get_current_worker
+from textual.worker import Worker, WorkerState, get_current_worker
 
 from lorajax.errors import LorajaxError
 from lorajax.service.collection.previews import preview
@@ -113,6 +113,10 @@ class CompareScreen(Frame):
     def _show_failure(self, message: CompareFailed) -> None:
         error = message.error
         self.query_one(Notice).say("Nothing to compare", error.message, error.hint)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR:
+            self._show_failure(CompareFailed(LorajaxError(str(event.worker.error))))
 
     @on(Compared)
     def _show(self, message: Compared) -> None:

@@ -100,7 +100,8 @@ class LibraryScreen(Filtered, Indexing):
         self._focus_table()
 
     def _focus_table(self) -> None:
-        if not isinstance(self.focused, (Input, Details)):
+        # Where the table was hidden, textual gave its focus to whatever comes next.
+        if not isinstance(self.focused, Input) and not self.has_class("-details"):
             self.filtered().focus()
 
     def _show_trouble(self, trouble: LorajaxError | None) -> None:
