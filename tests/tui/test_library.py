@@ -205,6 +205,23 @@ async def test_keys_reach_what_a_narrow_screen_shows(make_app: MakeApp) -> None:
         assert app.focused is table and table.cursor_row > 0
 
 
+async def test_details_with_the_focus_stay_where_the_screen_becomes_narrow(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(140, 30)) as pilot:
+        table = await opened(pilot)
+        details = app.screen.query_one(Details)
+        details.focus()
+        await pilot.pause()
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert app.focused is details and details.display
+        await pilot.press("d", "down")
+        await pilot.pause()
+        assert app.focused is table and table.display and table.cursor_row == 1
+
+
 async def test_details_stay_while_the_library_is_read_anew(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -71,9 +71,7 @@ def undo(library: Library) -> Change | None:
         *earlier, last = [None, *_read_journal(library)]
         if last is None:
             return None
-        known = {key for (key,) in library.query("SELECT key FROM loras")}
-        back = tuple(one for one in last.removed if one.key in known)
-        change = Change(last.added, back)
+        change = Change(last.added, last.removed)
         _apply(library, change)
         _journal(library, [one for one in earlier if one is not None])
     return change
@@ -117,11 +115,19 @@ def _ordered(labels: Iterable[Label]) -> tuple[Label, ...]:
 
 
 def _apply(library: Library, change: Change) -> None:
+    """Changes what holds, and what is kept of LoRAs that went for when they return."""
+    known = {key for (key,) in library.query("SELECT key FROM loras")}
+    for table in ("labels", "kept_labels"):
+        library.execute_many(
+            f"DELETE FROM {table}"
+            " WHERE key = ? AND field = ? AND value = ? AND source = ?",
+            [astuple(label)[:4] for label in change.removed],
+        )
+    write_labels(library, [one for one in change.added if one.key in known])
     library.execute_many(
-        "DELETE FROM labels WHERE key = ? AND field = ? AND value = ? AND source = ?",
-        [astuple(label)[:4] for label in change.removed],
+        "INSERT OR REPLACE INTO kept_labels VALUES (?,?,?,?,?)",
+        [astuple(label) for label in change.added if label.key not in known],
     )
-    write_labels(library, change.added)
 
 
 def _read_journal(library: Library) -> list[Change]:

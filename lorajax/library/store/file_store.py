@@ -48,10 +48,6 @@ class FileStore(VectorStore):
         rows = self.query("SELECT path, size, mtime_ns, inode, key FROM paths")
         return {row[0]: (FileStamp(*row[1:4]), row[4]) for row in rows}
 
-    def headers(self) -> dict[str, str]:
-        """Every known path with the BLAKE3 of its header."""
-        return dict(self.query("SELECT path, header FROM paths"))
-
     def mark_missing(self, paths: Iterable[str]) -> None:
         """Remembers that files were not found; their LoRAs stay listed."""
         with self.transaction():

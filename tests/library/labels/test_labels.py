@@ -193,13 +193,21 @@ def test_words_of_sites_and_trainers() -> None:
     assert variant_of("sdxl_base_v1-0") == ""
 
 
-def test_labels_go_with_their_lora(library: Library) -> None:
+def test_labels_go_with_their_lora_and_can_be_taken_back_meanwhile(
+    library: Library,
+) -> None:
     add(library, "ink", [1.0, 0.0])
     change_labels(library, ["ink"], [("style", "wash")])
     change_labels(library, ["ink"], [("style", "line")])
     library.mark_missing(["/loras/ink.safetensors"])
     assert library.forget_missing() == 1
     assert read_labels(library) == []
-    # What cannot come back does not stand in the way of the undo before it.
-    assert undo(library) is not None
+    undone = undo(library)
+    assert undone is not None
+    assert [label.value for label in (*undone.removed, *undone.added)] == [
+        "line",
+        "wash",
+    ]
     assert read_labels(library) == []
+    add(library, "ink", [1.0, 0.0])
+    assert holds(library, "ink", "style") == ["wash"]

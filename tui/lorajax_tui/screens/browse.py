@@ -24,7 +24,7 @@ from lorajax_tui.messages import (
     TaskFailed,
 )
 from lorajax_tui.reading_turn import reading_turn
-from lorajax_tui.screens.frame import Frame
+from lorajax_tui.screens.frame import WIDE, Frame
 from lorajax_tui.widgets.details import Details
 
 # Weights are read for a LoRA that was looked at this long, and only if they are small.
@@ -60,6 +60,11 @@ class Browse(Frame):
             self.set_focus(self.query_one(Details))
         elif not isinstance(self.focused, Input):
             self.set_focus(self._list)
+
+    def on_resize(self) -> None:
+        """Details that have the focus stay in sight where the screen becomes narrow."""
+        if self.app.size.width < WIDE and isinstance(self.focused, Details):
+            self.add_class("-details")
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """What has the focus is seen: details that stand in its place go."""

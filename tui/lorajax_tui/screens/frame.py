@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 # Longer than a typist takes from key to key, so that none waits for what comes then.
 REST_SECONDS = 0.15
-NARROW_OR_WIDE = [(0, "-narrow"), (110, "-wide")]
+WIDE = 110
+NARROW_OR_WIDE = [(0, "-narrow"), (WIDE, "-wide")]
 SHORT_OR_TALL = [(0, "-short"), (30, "-tall"), (40, "-high")]
 
 
