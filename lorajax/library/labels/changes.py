@@ -15,7 +15,9 @@ from lorajax.library.labels.label import (
 )
 from lorajax.library.store import Library
 
-_JOURNAL, _KEPT_CHANGES = "labels:journal", 50
+# Every change is a note of its own: a large one is not written again with the next.
+_CHANGE, _KEPT_CHANGES = "labels:change:", 50
+_CHANGES = "SELECT key, value FROM meta WHERE key LIKE ? || '%' ORDER BY key DESC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,14 @@ def undo(library: Library) -> Change | None:
       What was done now: the opposite of that change.
     """
     with library.transaction():
-        *earlier, last = [None, *_read_journal(library)]
-        if last is None:
-            return None
-        change = Change(last.added, last.removed)
-        _apply(library, change)
-        _journal(library, [one for one in earlier if one is not None])
-    return change
+        rows = library.query(f"{_CHANGES} LIMIT 1", _CHANGE)
+        for key, text in rows:
+            done = _change_of(text)
+            change = Change(done.added, done.removed)
+            _apply(library, change)
+            library.execute("DELETE FROM meta WHERE key = ?", key)
+            return change
+    return None
 
 
 def _change(
@@ -97,7 +100,7 @@ def _change(
         change = Change(_ordered(going - coming), _ordered(coming - set(now)))
         _apply(library, change)
         if change != Change():
-            _journal(library, [*_read_journal(library), change])
+            _remember(library, change)
     return change
 
 
@@ -116,31 +119,34 @@ def _ordered(labels: Iterable[Label]) -> tuple[Label, ...]:
 
 def _apply(library: Library, change: Change) -> None:
     """Changes what holds, and what is kept of LoRAs that went for when they return."""
-    known = {key for (key,) in library.query("SELECT key FROM loras")}
+    keys = {label.key for label in change.added}
+    here = "SELECT 1 FROM loras WHERE key = ?"
+    gone = {key for key in keys if not library.query(here, key)}
     for table in ("labels", "kept_labels"):
         library.execute_many(
             f"DELETE FROM {table}"
             " WHERE key = ? AND field = ? AND value = ? AND source = ?",
             [astuple(label)[:4] for label in change.removed],
         )
-    write_labels(library, [one for one in change.added if one.key in known])
+    write_labels(library, [one for one in change.added if one.key not in gone])
     library.execute_many(
         "INSERT OR REPLACE INTO kept_labels VALUES (?,?,?,?,?)",
-        [astuple(label) for label in change.added if label.key not in known],
+        [astuple(one) for one in change.added if one.key in gone],
     )
 
 
-def _read_journal(library: Library) -> list[Change]:
-    changes = json.loads(library.get_meta(_JOURNAL) or "[]")
-    return [
-        Change(*(tuple(Label(*row) for row in rows) for rows in change))
-        for change in changes
-    ]
+def _remember(library: Library, change: Change) -> None:
+    """Writes a change into the journal, and lets the oldest ones go."""
+    rows = library.query(f"{_CHANGES} LIMIT 1", _CHANGE)
+    number = int(rows[0][0].removeprefix(_CHANGE)) + 1 if rows else 0
+    text = json.dumps(
+        [[astuple(one) for one in rows] for rows in (change.removed, change.added)],
+        ensure_ascii=False,
+    )
+    library.set_meta(f"{_CHANGE}{number:012d}", text)
+    oldest = f"{_CHANGE}{max(0, number - _KEPT_CHANGES + 1):012d}"
+    library.execute("DELETE FROM meta WHERE key >= ? AND key < ?", _CHANGE, oldest)
 
 
-def _journal(library: Library, changes: Sequence[Change]) -> None:
-    rows = [
-        [[astuple(one) for one in rows] for rows in (change.removed, change.added)]
-        for change in changes[-_KEPT_CHANGES:]
-    ]
-    library.set_meta(_JOURNAL, json.dumps(rows, ensure_ascii=False))
+def _change_of(text: str) -> Change:
+    return Change(*(tuple(Label(*row) for row in rows) for rows in json.loads(text)))

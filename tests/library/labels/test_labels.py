@@ -102,6 +102,19 @@ def test_one_undo_takes_back_a_whole_table(library: Library) -> None:
     assert values_of(library, "style") == {"a": "old"}
 
 
+def test_the_last_fifty_changes_can_be_taken_back_one_by_one(library: Library) -> None:
+    add(library, "ink", [1.0, 0.0])
+    for number in range(53):
+        change_labels(library, ["ink"], [("style", f"style {number}")])
+    held = []
+    while undo(library) is not None:
+        held += holds(library, "ink", "style")
+    assert held == [f"style {number}" for number in reversed(range(2, 52))]
+    change_labels(library, ["ink"], [("style", "later")])
+    undo(library)
+    assert holds(library, "ink", "style") == ["style 2"]
+
+
 def test_two_words_of_one_source_are_no_single_value(library: Library) -> None:
     add(library, "ink", [1.0, 0.0])
     change_labels(library, ["ink"], [("style", "wash"), ("style", "line")])
