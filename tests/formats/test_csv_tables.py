@@ -4,6 +4,8 @@ import csv
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lorajax.formats.csv_tables import joined, meant, parted, write_csv
 
@@ -18,6 +20,14 @@ def test_no_cell_is_computed_and_each_comes_back(tmp_path: Path, cell: str) -> N
     assert written[0] not in "=+-@" and meant(written) == cell and number == "-1.5"
 
 
-@pytest.mark.parametrize("values", [["a"], ["a", "b; c"], ["a;b", "c\\; d"], ["\\"]])
+@given(st.lists(st.text("\\; a").map(str.strip), min_size=1))
 def test_values_are_parted_as_they_were_joined(values: list[str]) -> None:
     assert parted(joined(values)) == values
+
+
+def test_what_people_write_into_a_cell_means_what_it_says() -> None:
+    assert parted("ink; C:\\loras\\; pen") == ["ink", "C:\\loras; pen"]
+    assert parted("C:\\loras\\") == ["C:\\loras\\"]
+    assert joined(["a", "b; c", "d\\"]) == "a; b\\; c; d\\"
+    assert joined(["d\\", "a"]) == "d\\\\; a"
+    assert joined([]) == ""
