@@ -63,9 +63,14 @@ class FileStore(VectorStore):
             )
 
     def forget_missing(self) -> int:
-        """Removes missing paths, and LoRAs without any path; returns how many went."""
+        """Removes missing paths, and LoRAs without any path; returns how many went.
+
+        What was kept of LoRAs that had gone before is forgotten too.
+        """
         with self.transaction():
             rows = self.query("SELECT path FROM paths WHERE missing")
+            self.execute("DELETE FROM kept_labels")
+            # A file of these may still turn up in a run beside this.
             self.forget_pathless()
             self._drop_paths([path for (path,) in rows])
             return drop_pathless(self)

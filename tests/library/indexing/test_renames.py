@@ -123,3 +123,16 @@ def test_labels_of_what_a_person_forgets_are_forgotten(
     aside.rename(path)
     run(library, folder)
     assert styles(library) == {"a": "", "b": "oil"}
+
+
+def test_labels_of_an_overwritten_lora_are_forgotten_with_what_is_missing(
+    library: Library, folder: Path
+) -> None:
+    path = folder / "a.safetensors"
+    good = path.read_bytes()
+    write_lora(path, "quite another")
+    run(library, folder)
+    assert library.forget_missing() == 0
+    path.write_bytes(good)
+    run(library, folder)
+    assert styles(library) == {"a": "", "b": "oil"}
