@@ -83,7 +83,7 @@ def plan_sidecar(weights: Path, ending: str, words: Words) -> Writing:
         the form that its program gives them; for weights that cannot be read.
     """
     path = weights.with_name(weights.stem + ending)
-    before = read_object(path)
+    before = _read_object(path)
     document = deepcopy(before) if before is not None else _made(weights, ending)
     _say(document, ending, words, path)
     if words.ours:
@@ -120,7 +120,7 @@ def write_sidecar(writing: Writing) -> None:
         part.unlink(missing_ok=True)
 
 
-def read_object(path: Path) -> dict[str, Any] | None:
+def _read_object(path: Path) -> dict[str, Any] | None:
     """The JSON object in a file, as it would be written again; None without a file.
 
     Raises:

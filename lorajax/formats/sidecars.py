@@ -114,7 +114,7 @@ def read_sidecars(path: Path) -> Sidecars:
         beside = path.with_name(path.stem + ending)
         name = clean(beside.name)
         try:
-            document = _document(beside)
+            document = read_document(beside)
         except FormatError as error:
             warnings.append(f"{name}: {error.message}: passed over")
             continue
@@ -150,8 +150,12 @@ def parse_json(text: str) -> Any:
         raise FormatError(f"expected JSON, found none ({reason})") from error
 
 
-def _document(path: Path) -> dict[str, Any]:
-    """The object in a sidecar, empty where there is no such file."""
+def read_document(path: Path) -> dict[str, Any]:
+    """The object in a sidecar, empty where there is no such file.
+
+    Raises:
+      FormatError: for what cannot be read, or is no JSON object.
+    """
     try:
         if not os.path.isfile(path):  # nor is one whose name is too long for the disk
             return {}

@@ -18,10 +18,9 @@ from lorajax.formats.sidecar_writing import (
     Words,
     Writing,
     plan_sidecar,
-    read_object,
     write_sidecar,
 )
-from lorajax.formats.sidecars import read_sidecars
+from lorajax.formats.sidecars import read_document, read_sidecars
 from lorajax.formats.text import clean, plain
 from lorajax.library import Library, find
 from lorajax.library.clusters import kept_clusters
@@ -218,7 +217,7 @@ def _sidecar_labels(key: str, weights: Path, known: list[str]) -> Iterator[Label
 def _said_beside(weights: Path, ending: str) -> dict[str, Any]:
     """The sidecar of an ending; {} where there is none."""
     try:
-        return read_object(weights.with_name(weights.stem + ending)) or {}
+        return read_document(weights.with_name(weights.stem + ending))
     except FormatError:
         # What is no JSON object says nothing; `inspect` warns of it.
         return {}

@@ -168,6 +168,19 @@ def test_sidecars_are_read_anew(path: Path, tmp_path: Path) -> None:
     assert held(path, "ink-0") == {"note": ("my own",), "tag": ("ink",)}
 
 
+def test_what_could_not_be_written_again_is_read_all_the_same(
+    path: Path, tmp_path: Path
+) -> None:
+    sidecar = tmp_path / "ink-0.metadata.json"
+    sidecar.write_text(
+        r'{"favorite": true, "notes": "use 0.8 \ud83d", "usage": 1e999, "x": NaN}',
+        encoding="utf-8",
+    )
+    sidecar_exchange.import_sidecars(path)
+    assert held(path, "ink-0")["favourite"] == ("yes",)
+    assert held(path, "ink-0")["note"][0].startswith("use 0.8")
+
+
 def test_unlabelled_loras_of_the_library_get_guesses(path: Path) -> None:
     with Library.open(path) as library:
         names = sorted(key for (key,) in library.query("SELECT key FROM loras"))
