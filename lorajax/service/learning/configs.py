@@ -53,14 +53,15 @@ def _rank(name: str) -> tuple[bool, int, str]:
 
 
 def _summary(path: Path) -> str:
-    """The comment that a configuration starts with, but for its command, in a line."""
+    """The first paragraph of the comment at the start, but for commands, in a line."""
     words: list[str] = []
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
-            if not line.startswith("#"):
-                break
             said = line.lstrip("# ").strip()
-            words += [] if said.startswith(("python ", "lorajax ")) else [said]
+            if not line.startswith("#") or (words and not said):
+                break
+            if said and not said.startswith(("python ", "lorajax ")):
+                words.append(said)
     except (OSError, UnicodeDecodeError):
         return ""
-    return " ".join(filter(None, words))
+    return " ".join(words)

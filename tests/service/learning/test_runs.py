@@ -198,11 +198,11 @@ def test_steps_that_are_done_again_are_measured_once(tmp_path: Path) -> None:
     assert curves.splits("triplet_accuracy") == []
 
 
-def test_configurations_are_found_with_their_first_sentence(config: Path) -> None:
+def test_configurations_are_found_with_their_first_paragraph(config: Path) -> None:
     folder = config.parent
     (folder / "ablations").mkdir()
     (folder / "ablations" / "none.yaml").write_text("a: 1\n")
-    (folder / "another.yaml").write_text("# Two\n# lines.\na: 1\n")
+    (folder / "another.yaml").write_text("# Two\n# lines.\n#\n# More.\na: 1\n")
     found = [(choice.name, choice.summary) for choice in find_configs(folder)]
     assert found == [
         ("base", "The usual road."),
