@@ -9,10 +9,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from lorajax.library.entry import DERIVED, SIDECAR
 from lorajax.library.labels.label import (
     FOLDER,
     LONGEST_VALUE,
-    SIDECAR,
     TAG,
     Label,
     drop_labels,
@@ -22,7 +22,6 @@ from lorajax.library.labels.vocabulary import category_of, variant_of
 from lorajax.library.store import Library
 from lorajax.library.store.file_store import read_told
 
-DERIVED = (TAG, "category", "base_variant")
 MIN_IN_FOLDER, MIN_FOLDERS = 3, 2
 _FIELDS = ", ".join("?" * len(DERIVED))
 # Notes and favourites are of sidecars too, and say nothing of what was derived.
@@ -32,7 +31,6 @@ SELECT key, tags FROM loras WHERE NOT EXISTS (
   AND source = ? AND field IN ({_FIELDS})
 )
 """
-_FORGET = f"DELETE FROM labels WHERE key = ? AND source = ? AND field IN ({_FIELDS})"
 _DROP = "DELETE FROM labels WHERE key = ? AND field = ? AND value = ? AND source = ?"
 
 
@@ -54,11 +52,6 @@ def derive_labels(library: Library, again: bool = False) -> int:
         labels = list(_unsaid(library))
         write_labels(library, labels)
         return len(labels) + _sort_into_folders(library)
-
-
-def forget_derived(library: Library, key: str) -> None:
-    """Forgets what was derived of one LoRA, of whose files something has changed."""
-    library.execute(_FORGET, key, SIDECAR, *DERIVED)
 
 
 def said_labels(key: str, tags: Iterable[str], declared: Iterable[str]) -> list[Label]:

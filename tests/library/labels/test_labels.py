@@ -13,7 +13,6 @@ from lorajax.library.labels import (
     change_labels,
     derive_labels,
     effective,
-    forget_derived,
     read_labels,
     undo,
     values_of,
@@ -187,7 +186,7 @@ def test_notes_of_a_sidecar_keep_no_tags_from_being_derived(library: Library) ->
     derive_labels(library)
     write_labels(library, [Label("ink", "note", "mine", SIDECAR)])
     with library.transaction():
-        forget_derived(library, "ink")
+        library.renew("ink")
     assert derive_labels(library) == 1
     assert (holds(library, "ink", "tag"), holds(library, "ink", "note")) == (
         ["sumi-e"],
