@@ -25,12 +25,15 @@ from lorajax.library.store.file_store import read_told
 MIN_IN_FOLDER, MIN_FOLDERS = 3, 2
 _FIELDS = ", ".join("?" * len(DERIVED))
 # Notes and favourites are of sidecars too, and say nothing of what was derived.
+# The inner query goes by keys in their order, which is some times as fast.
 _UNSAID = f"""
-SELECT key, tags FROM loras WHERE NOT EXISTS (
+SELECT key, tags FROM loras WHERE id IN (SELECT id FROM loras WHERE NOT EXISTS (
   SELECT 1 FROM labels WHERE labels.key = loras.key
   AND source = ? AND field IN ({_FIELDS})
-)
+))
 """
+# The paths that folders were sorted by last.
+_SORTED_BY = "labels:folders"
 _DROP = "DELETE FROM labels WHERE key = ? AND field = ? AND value = ? AND source = ?"
 
 
@@ -40,7 +43,8 @@ def derive_labels(library: Library, again: bool = False) -> int:
     Args:
       again: takes what was derived before anew; otherwise tags are derived only of
         LoRAs of which no sidecar has said anything yet. What folders say is brought
-        up to date for all: it depends on what else lies in them.
+        up to date for all once any path has changed: it depends on what else lies
+        in them.
 
     Returns:
       How many labels were written.
@@ -51,6 +55,10 @@ def derive_labels(library: Library, again: bool = False) -> int:
                 drop_labels(library, source, (*DERIVED, FOLDER))
         labels = list(_unsaid(library))
         write_labels(library, labels)
+        paths = str(library.paths_revision())
+        if not again and library.get_meta(_SORTED_BY) == paths:
+            return len(labels)
+        library.set_meta(_SORTED_BY, paths)
         return len(labels) + _sort_into_folders(library)
 
 

@@ -64,14 +64,18 @@ class FileStore(VectorStore):
         with self.transaction():
             marks = [(path,) for path in paths]
             self.execute_many("UPDATE paths SET missing = 1 WHERE path = ?", marks)
+            if marks:
+                self.grow_paths_revision()
 
     def mark_present(self, paths: Iterable[str]) -> None:
         """Takes back that files were missing."""
         with self.transaction():
+            marks = [(path,) for path in paths]
             self.execute_many(
-                "UPDATE paths SET missing = 0 WHERE path = ? AND missing",
-                [(path,) for path in paths],
+                "UPDATE paths SET missing = 0 WHERE path = ? AND missing", marks
             )
+            if marks:
+                self.grow_paths_revision()
 
     def forget_missing(self) -> int:
         """Removes missing paths, and LoRAs without any path; returns how many went."""
@@ -156,6 +160,7 @@ class FileStore(VectorStore):
         tags = json.dumps(place.tags, ensure_ascii=False)
         said = (place.header, told, place.config, place.beside, tags)
         self.execute(_PLACE, path, key, *place.stamp, *said)
+        self.grow_paths_revision()
         for table in ("refused", "waiting"):
             self.execute(f"DELETE FROM {table} WHERE path = ?", path)
         if before not in (None, key):
@@ -165,6 +170,8 @@ class FileStore(VectorStore):
     def _drop_paths(self, paths: list[str]) -> None:
         keys = [self.query("SELECT key FROM paths WHERE path = ?", p) for p in paths]
         self.execute_many("DELETE FROM paths WHERE path = ?", [(p,) for p in paths])
+        if any(keys):
+            self.grow_paths_revision()
         for key in {key for ((key,),) in filter(None, keys)}:
             self.renew(key)
 

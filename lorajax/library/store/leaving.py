@@ -17,7 +17,8 @@ PLACED = "EXISTS (SELECT 1 FROM paths WHERE paths.key = loras.key)"
 ALL_PLACED = f"loras.id NOT IN (SELECT id FROM loras WHERE NOT {PLACED})"
 _KEEP = f"""
 INSERT OR REPLACE INTO kept_labels
-SELECT labels.* FROM labels JOIN loras USING (key) WHERE source = ? AND NOT {PLACED}
+SELECT * FROM labels WHERE source = ?
+AND key IN (SELECT key FROM loras WHERE NOT {PLACED})
 """
 _RETURN = "INSERT OR IGNORE INTO labels SELECT * FROM kept_labels WHERE key = ?"
 

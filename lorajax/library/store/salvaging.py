@@ -122,6 +122,7 @@ def _copy(old: sqlite3.Connection, library: Library) -> dict[str, int]:
         for (key,) in library.query("SELECT key FROM loras"):
             library.write_text(key)
         library.grow_revision()
+        library.grow_paths_revision()
     return counts
 
 

@@ -85,11 +85,13 @@ def index_folders(
         _keep_bundle(library, bundle)
         passed_over = [Refusal(str(r.path), r.message, r.hint) for r in found.refused]
         known = set(library.refused())
-        with library.transaction():
-            for refusal in passed_over:
-                if refusal not in known and Path(refusal.path).is_file():
+        new = [one for one in passed_over if one not in known]
+        refused = [one for one in new if Path(one.path).is_file()]
+        if refused:
+            with library.transaction():
+                for refusal in refused:
                     library.refuse(refusal)
-            library.forget_pathless()
+                library.forget_pathless()
     return replace(report, refused=(*passed_over, *report.refused))
 
 
