@@ -10,6 +10,9 @@ EMBEDDABLE_TIERS = frozenset({"exact", "direction"})
 _LARGEST_INTEGER = 2**63 - 1
 # The source of labels that nothing but a person knows.
 PERSON = "person"
+# The source of labels that files and what lies beside them give, and the fields of it
+# that follow from tags and declared base models; notes and favourites do not.
+SIDECAR, DERIVED = "sidecar", ("tag", "category", "base_variant")
 # What is kept of a file; entries of an older description are read once more.
 DESCRIPTION = 1
 

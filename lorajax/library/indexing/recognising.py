@@ -11,7 +11,6 @@ from lorajax.formats.scan import lora_name
 from lorajax.library.entry import FileStamp, Place
 from lorajax.library.indexing.listing import Candidate
 from lorajax.library.indexing.run import Known, Run
-from lorajax.library.labels import forget_derived
 from lorajax.library.store.file_store import read_told
 
 # Archives and downloads date files by whole seconds, which many files share.
@@ -77,7 +76,6 @@ def _point(run: Run, file: Candidate, source: str, gone: list[str]) -> None:
         )
     library.add_place(known.key, place)
     library.drop_paths(gone)
-    forget_derived(library, known.key)
     run.put(str(file.path), kept)
     for path in gone:
         run.forget(path)

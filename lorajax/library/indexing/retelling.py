@@ -7,7 +7,6 @@ from dataclasses import asdict
 from lorajax.library.indexing.description import ReadWords, Words
 from lorajax.library.indexing.listing import Candidate
 from lorajax.library.indexing.run import Run, attempt
-from lorajax.library.labels import forget_derived
 from lorajax.library.store import Library
 
 
@@ -34,5 +33,4 @@ def _write(library: Library, file: Candidate, key: str, words: Words) -> None:
             "UPDATE paths SET told = ?, beside = ?, tags = ? WHERE path = ?",
             *(told, file.beside, tags, str(file.path)),
         )
-        library.write_text(key)
-        forget_derived(library, key)
+        library.renew(key)

@@ -11,7 +11,6 @@ from lorajax.library.entry import EMBEDDABLE_TIERS, Place, stamp
 from lorajax.library.indexing.description import Description
 from lorajax.library.indexing.listing import Candidate, is_gone
 from lorajax.library.indexing.run import Known, Run, attempt
-from lorajax.library.labels import forget_derived
 from lorajax.library.spaces import sketch_space
 
 
@@ -49,7 +48,6 @@ def _store(run: Run, file: Candidate, found: Description) -> None:
                 vectors[sketch_space(found.facts.base_model)] = found.sketch
             run.library.upsert(found.key, found.facts, place, vectors)
         run.library.drop_paths(gone)
-        forget_derived(run.library, found.key)
     run.put(path, Known(file.stamp, found.key, *beside))
     for other in gone:
         run.forget(other)

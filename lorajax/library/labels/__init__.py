@@ -12,7 +12,6 @@ from lorajax.library.labels.changes import change_each as change_each
 from lorajax.library.labels.changes import change_labels as change_labels
 from lorajax.library.labels.changes import undo as undo
 from lorajax.library.labels.derived import derive_labels as derive_labels
-from lorajax.library.labels.derived import forget_derived as forget_derived
 from lorajax.library.labels.label import CLASSIFIED as CLASSIFIED
 from lorajax.library.labels.label import CLUSTER as CLUSTER
 from lorajax.library.labels.label import PERSON as PERSON

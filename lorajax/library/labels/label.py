@@ -12,10 +12,10 @@ from dataclasses import astuple, dataclass
 
 from lorajax.errors import LibraryError
 from lorajax.formats.text import clean, plain
-from lorajax.library.entry import PERSON
+from lorajax.library.entry import PERSON, SIDECAR
 from lorajax.library.store import Library
 
-SIDECAR, FOLDER, CLASSIFIED, CLUSTER = "sidecar", "folder", "classified", "cluster"
+FOLDER, CLASSIFIED, CLUSTER = "folder", "classified", "cluster"
 SOURCES = (PERSON, SIDECAR, FOLDER, CLASSIFIED, CLUSTER)
 # A LoRA has any number of tags, but in other fields one source wins.
 TAG = "tag"

@@ -10,12 +10,14 @@ from lorajax.library.searching.clause import Clause, every
 from lorajax.library.searching.conditions import parse_conditions, tag_clause
 from lorajax.library.searching.words import RANKED, match_of, text_clause
 from lorajax.library.store.database import Database
+from lorajax.library.store.leaving import ALL_PLACED
 
 _ALLOWED = """
 SELECT vectors.id FROM vectors JOIN loras USING (key) WHERE space = ? AND {fits}
 """
-_LISTED = """
-SELECT loras.key FROM loras {scores} WHERE {fits} ORDER BY {order} loras.name, loras.key
+_LISTED = f"""
+SELECT loras.key FROM loras {{scores}} WHERE {{fits}} AND {ALL_PLACED}
+ORDER BY {{order}} loras.name, loras.key
 """
 _SCORES = f"""
 JOIN (SELECT rowid AS id, {RANKED} AS score FROM texts WHERE texts MATCH ?) AS found

@@ -7,7 +7,9 @@ from pathlib import Path
 from lorajax.errors import LibraryError
 from lorajax.library.entry import Entry, placed
 from lorajax.library.store import Library
+from lorajax.library.store.leaving import ALL_PLACED
 
+_NAMES = f"SELECT key, name FROM loras WHERE {ALL_PLACED} ORDER BY name, key"
 _CANDIDATES_SHOWN = 5
 # Among more names than these it would take seconds to find what a typo meant.
 _NAMES_COMPARED = 20_000
@@ -26,7 +28,7 @@ def find(library: Library, name: str) -> Entry:
 
 def _find_by_name(library: Library, name: str) -> Entry:
     """The one entry with exactly this name, or else with this part in its name."""
-    names = library.query("SELECT key, name FROM loras ORDER BY name, key")
+    names = library.query(_NAMES)
     exact = [key for key, known in names if name in (known, key)]
     wanted = name.casefold()
     keys = exact or [key for key, known in names if wanted in known.casefold()]

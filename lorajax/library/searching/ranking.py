@@ -10,6 +10,7 @@ from lorajax.library.searching.candidates import Filters, allowed_ids, listed
 from lorajax.library.searching.folding import Candidate, Group, fold
 from lorajax.library.searching.space import open_space
 from lorajax.library.store import Library
+from lorajax.library.store.leaving import PLACED
 from lorajax.library.vectors import search
 
 # Copies take places in a ranking: this many times k are looked at first, and some more.
@@ -123,7 +124,7 @@ def _described(library: Library, pairs: Sequence[Pair]) -> Iterator[Candidate]:
         keys = [key for key, _ in some]
         rows = library.query(
             "SELECT key, base_model, fingerprint FROM loras "
-            f"WHERE key IN ({_marks(keys)})",
+            f"WHERE key IN ({_marks(keys)}) AND {PLACED}",
             *keys,
         )
         facts = {row[0]: row for row in rows}

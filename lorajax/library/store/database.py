@@ -15,6 +15,11 @@ from lorajax.library.store.location import default_path, library_file
 from lorajax.library.store.schema import connect, unusable
 from lorajax.library.vectors.rows import snapshot
 
+_GROW = """
+INSERT INTO meta VALUES (?, '1')
+ON CONFLICT(key) DO UPDATE SET value = CAST(value AS INTEGER) + 1
+"""
+_VECTORS, _PATHS = "revision", "revision:paths"
 # The tests' type checker knows no `Self`.
 _Opened = TypeVar("_Opened", bound="Database")
 
@@ -111,11 +116,16 @@ class Database:
 
     def revision(self) -> int:
         """A number that grows whenever a vector is written or removed."""
-        return int(self.get_meta("revision") or 0)
+        return int(self.get_meta(_VECTORS) or 0)
 
     def grow_revision(self) -> None:
         """Says, inside a transaction, that vectors have changed."""
-        self.execute(
-            "INSERT INTO meta VALUES ('revision', '1') ON CONFLICT(key) "
-            "DO UPDATE SET value = CAST(value AS INTEGER) + 1"
-        )
+        self.execute(_GROW, _VECTORS)
+
+    def paths_revision(self) -> int:
+        """A number that grows whenever a path comes, goes or is missing or back."""
+        return int(self.get_meta(_PATHS) or 0)
+
+    def grow_paths_revision(self) -> None:
+        """Says, inside a transaction, that paths have changed."""
+        self.execute(_GROW, _PATHS)

@@ -9,7 +9,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from lorajax.library.entry import FileStamp, Place, Refusal, Told
+from lorajax.library.entry import (
+    DERIVED,
+    SIDECAR,
+    FileStamp,
+    Place,
+    Refusal,
+    Told,
+)
 from lorajax.library.store.leaving import drop_pathless, keep_labels
 from lorajax.library.store.vector_store import VectorStore
 from lorajax.version import __version__
@@ -18,6 +25,10 @@ _PLACE = """
 INSERT OR REPLACE INTO paths (
   path, key, size, mtime_ns, inode, missing, header, told, config, beside, tags
 ) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)
+"""
+_FORGET_DERIVED = f"""
+DELETE FROM labels WHERE key = ? AND source = ?
+AND field IN ({", ".join("?" * len(DERIVED))})
 """
 UNSEEN = FileStamp(0, 0, 0)
 
@@ -53,14 +64,18 @@ class FileStore(VectorStore):
         with self.transaction():
             marks = [(path,) for path in paths]
             self.execute_many("UPDATE paths SET missing = 1 WHERE path = ?", marks)
+            if marks:
+                self.grow_paths_revision()
 
     def mark_present(self, paths: Iterable[str]) -> None:
         """Takes back that files were missing."""
         with self.transaction():
+            marks = [(path,) for path in paths]
             self.execute_many(
-                "UPDATE paths SET missing = 0 WHERE path = ? AND missing",
-                [(path,) for path in paths],
+                "UPDATE paths SET missing = 0 WHERE path = ? AND missing", marks
             )
+            if marks:
+                self.grow_paths_revision()
 
     def forget_missing(self) -> int:
         """Removes missing paths, and LoRAs without any path; returns how many went.
@@ -150,23 +165,34 @@ class FileStore(VectorStore):
         tags = json.dumps(place.tags, ensure_ascii=False)
         said = (place.header, told, place.config, place.beside, tags)
         self.execute(_PLACE, path, key, *place.stamp, *said)
+        self.grow_paths_revision()
         for table in ("refused", "waiting"):
             self.execute(f"DELETE FROM {table} WHERE path = ?", path)
         if before not in (None, key):
-            self.write_text(str(before))
-        self.write_text(key)
+            self.renew(str(before))
+        self.renew(key)
 
     def _drop_paths(self, paths: list[str]) -> None:
         keys = [self.query("SELECT key FROM paths WHERE path = ?", p) for p in paths]
         self.execute_many("DELETE FROM paths WHERE path = ?", [(p,) for p in paths])
-        for ((key,),) in filter(None, keys):
+        if any(keys):
+            self.grow_paths_revision()
+        for key in {key for ((key,),) in filter(None, keys)}:
+            self.renew(key)
+
+    def renew(self, key: str) -> None:
+        """Brings what a LoRA has of all its files up to date with them.
+
+        Called inside a transaction, after one came, went or says something else. Labels
+        that were derived of them go: `derive_labels` writes them again.
+        """
+        places = self.query("SELECT 1 FROM paths WHERE key = ? LIMIT 1", key)
+        if places:  # else nobody sees it, and it goes or gets a path soon
+            self.execute(_FORGET_DERIVED, key, SIDECAR, *DERIVED)
             self.write_text(key)
 
     def write_text(self, key: str) -> None:
-        """Writes the tags and words of a LoRA, of all its files and sidecars.
-
-        Called inside a transaction, after any of them has changed.
-        """
+        """Writes the tags and words of a LoRA, of all its files and sidecars."""
         places = self.query(
             "SELECT path, told, tags FROM paths WHERE key = ? ORDER BY path", key
         )

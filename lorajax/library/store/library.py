@@ -16,7 +16,7 @@ from jaxtyping import Float
 from lorajax.library.entry import DESCRIPTION, Entry, Facts, Place, Told
 from lorajax.library.spaces import sketch_space
 from lorajax.library.store.file_store import FileStore, read_told
-from lorajax.library.store.leaving import return_labels
+from lorajax.library.store.leaving import ALL_PLACED, return_labels
 
 _FACTS = [field.name for field in fields(Facts)]
 _LISTS = ("warnings", "tags")
@@ -74,16 +74,16 @@ class Library(FileStore):
                 self.write_vector(key, space, vector)
 
     def entries(self) -> list[Entry]:
-        """Every LoRA of the library, by name."""
+        """Every LoRA of the library that a path leads to, by name."""
         paths: dict[str, list[tuple[str, int, str]]] = {}
         for key, *rest in self.query("SELECT key, path, missing, told FROM paths"):
             paths.setdefault(key, []).append(tuple(rest))
         columns = ", ".join(_FACTS)
         rows = self.query(f"SELECT key, {columns} FROM loras ORDER BY name, key")
-        return [_entry(row, paths.get(row[0], [])) for row in rows]
+        return [_entry(row, paths[row[0]]) for row in rows if row[0] in paths]
 
     def entry(self, key: str) -> Entry | None:
-        """The LoRA with a content key, or None."""
+        """The LoRA with a content key, also without a path, or None."""
         columns = ", ".join(_FACTS)
         rows = self.query(f"SELECT key, {columns} FROM loras WHERE key = ?", key)
         paths = self.query("SELECT path, missing, told FROM paths WHERE key = ?", key)
@@ -99,7 +99,7 @@ class Library(FileStore):
         """
         names = ", ".join(TABLE_COLUMNS)
         page = "" if first is None else f" ORDER BY LOWER(name) LIMIT {int(first)}"
-        rows = self.query(f"SELECT {names} FROM loras{page}")
+        rows = self.query(f"SELECT {names} FROM loras WHERE {ALL_PLACED}{page}")
         columns: dict[str, list[Any]] = {name: [] for name in TABLE_COLUMNS}
         for name, values in zip(TABLE_COLUMNS, zip(*rows, strict=True), strict=False):
             columns[name] = list(values)
@@ -109,7 +109,7 @@ class Library(FileStore):
         return columns
 
     def tiers(self) -> dict[str, tuple[str, str]]:
-        """Content key to (tier, base model), for every LoRA."""
+        """Content key to (tier, base model), for every LoRA, also without a path."""
         rows = self.query("SELECT key, tier, base_model FROM loras")
         return {key: (tier, base) for key, tier, base in rows}
 

@@ -20,6 +20,7 @@ import numpy as np
 from lorajax.errors import LibraryError
 from lorajax.library.store.library import Library
 from lorajax.library.store.schema import has_present_tables, unusable
+from lorajax.library.store.tables import TAGS_OF_LORAS
 
 # Table → the columns that its rows are stored in the order of.
 _TABLES = {
@@ -116,9 +117,12 @@ def _copy(old: sqlite3.Connection, library: Library) -> dict[str, int]:
                     map(_makes_sense, *zip(*fields.items(), strict=True))
                 ):
                     counts[table] += library.execute(into, *row)
+        if "tags" not in _columns(old, "paths"):  # of before version 4
+            library.execute(TAGS_OF_LORAS)
         for (key,) in library.query("SELECT key FROM loras"):
             library.write_text(key)
         library.grow_revision()
+        library.grow_paths_revision()
     return counts
 
 

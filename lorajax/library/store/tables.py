@@ -61,11 +61,14 @@ CREATE TABLE kept_labels (
 
 # Every file's own tags. Of several files nobody knows whose they were: all of them have
 # them until they are read again.
-_FROM_3 = """
-ALTER TABLE paths ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+TAGS_OF_LORAS = """
 UPDATE paths SET tags = COALESCE(
   (SELECT tags FROM loras WHERE loras.key = paths.key), '[]'
 );
+"""
+_FROM_3 = f"""
+ALTER TABLE paths ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+{TAGS_OF_LORAS}
 """
 
 TABLES = _VERSION_2 + _FROM_2 + _FROM_3

@@ -4,7 +4,7 @@ Indexing reads weights and embeds, so its imports happen inside; front ends that
 stay responsive run it as a process of its own (`lorajax.service.collection.index_job`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from lorajax.service.collection.library import (
 )
 from lorajax.service.progress import OnProgress, Progress, amount
 
+OpenEmbedder = Callable[[Path | None], Embedder]
+
 
 def index_folders(
     dirs: Sequence[Path],
@@ -34,7 +36,7 @@ def index_folders(
     refit: bool = False,
     on_progress: OnProgress | None = None,
     describe: Describe | None = None,
-    embedder: Embedder | None = None,
+    opener: OpenEmbedder | None = None,
     leave: Collection[Path] = (),
 ) -> IndexReport:
     """Brings the library up to date with folders (or single files).
@@ -44,7 +46,9 @@ def index_folders(
         bundle it was indexed with before, also by a run that was ended before its
         end; `NO_BUNDLE` goes back to the base space.
       refit: reads and embeds every file again, refused ones too.
-      describe, embedder: stand-ins for the real reader and embedder.
+      describe: a stand-in for the real reader.
+      opener: opens the bundle, instead of `open_embedder`. What is written down of a
+        bundle is true of its vectors because no embedder comes from elsewhere.
       leave: files that are not to be read yet, because somebody writes them.
     """
     from lorajax.formats import scan
@@ -60,7 +64,7 @@ def index_folders(
     found = scan(folders)
     with Library.open(path) as library:
         bundle = bundle_to_index(library, model)
-        embedder = embedder or open_embedder(bundle)
+        embedder = (opener or open_embedder)(bundle)
         _want_bundle(library, bundle)
         report = index(
             library,
@@ -81,11 +85,13 @@ def index_folders(
         _keep_bundle(library, bundle)
         passed_over = [Refusal(str(r.path), r.message, r.hint) for r in found.refused]
         known = set(library.refused())
-        with library.transaction():
-            for refusal in passed_over:
-                if refusal not in known and Path(refusal.path).is_file():
+        new = [one for one in passed_over if one not in known]
+        refused = [one for one in new if Path(one.path).is_file()]
+        if refused:
+            with library.transaction():
+                for refusal in refused:
                     library.refuse(refusal)
-            library.forget_pathless()
+                library.forget_pathless()
     return replace(report, refused=(*passed_over, *report.refused))
 
 
@@ -101,11 +107,15 @@ def _want_bundle(library: Library, bundle: Path | None) -> None:
 
 
 def _keep_bundle(library: Library, bundle: Path | None) -> None:
+    """Notes the bundle of a run that got to its end.
+
+    Another one that was asked for meanwhile is wanted still.
+    """
     kept = str(placed(bundle)) if bundle else ""
     with library.transaction():
         if library.get_meta(BUNDLE) != kept:
             library.set_meta(BUNDLE, kept)
-        if library.get_meta(WANTED_BUNDLE) is not None:
+        if library.get_meta(WANTED_BUNDLE) == kept:
             library.execute("DELETE FROM meta WHERE key = ?", WANTED_BUNDLE)
 
 

@@ -10,6 +10,7 @@ from lorajax.library import Library
 from lorajax.library.entry import placed
 from lorajax.library.indexing.listing import is_gone, is_under
 from lorajax.library.store.checking import damages
+from lorajax.library.store.leaving import ALL_PLACED
 from lorajax.library.store.salvaging import Salvage, salvage
 from lorajax.library.store.schema import unusable
 from lorajax.library.store.tables import SCHEMA_VERSION
@@ -17,10 +18,11 @@ from lorajax.service.collection.library import BUNDLE, library_path, present_bas
 from lorajax.version import __version__
 
 _JOURNAL = "-wal"
-_COUNTS = """
-SELECT (SELECT COUNT(*) FROM loras), (SELECT COUNT(*) FROM paths),
-       (SELECT COUNT(*) FROM paths WHERE missing), (SELECT COUNT(*) FROM waiting),
-       (SELECT COUNT(*) FROM refused), (SELECT COUNT(*) FROM labels)
+_COUNTS = f"""
+SELECT (SELECT COUNT(*) FROM loras WHERE {ALL_PLACED}),
+       (SELECT COUNT(*) FROM paths), (SELECT COUNT(*) FROM paths WHERE missing),
+       (SELECT COUNT(*) FROM waiting), (SELECT COUNT(*) FROM refused),
+       (SELECT COUNT(*) FROM labels)
 """
 
 

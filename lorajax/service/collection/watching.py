@@ -8,12 +8,13 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from lorajax.errors import LibraryError
-from lorajax.library import IndexReport, Library
-from lorajax.library.entry import placed
-from lorajax.service.collection.indexing import index_folders
+from lorajax.library import Embedder, IndexReport, Library
+from lorajax.library.entry import FileStamp, placed, stamp
+from lorajax.service.collection.indexing import OpenEmbedder, index_folders
 from lorajax.service.collection.library import bundle_to_index, library_path
 from lorajax.service.progress import OnProgress
 
@@ -39,25 +40,45 @@ def watch_folders(
     Raises:
       LibraryError: for a folder that cannot be watched, and as `index_folders`.
     """
-    from lorajax.service.collection.embedding import open_embedder
     from lorajax.service.compute import prepare_jax
 
     prepare_jax()
+    opener = _keeping_opener()
     with Library.open(path) as library:
-        embedder = open_embedder(bundle_to_index(library, model))
+        opener(bundle_to_index(library, model))  # refused before anything is watched
     changes = changes_in(dirs, str(placed(library_path(path))))
     next(changes)  # from here on nothing is missed
-    once = index_folders(dirs, path, model, refit, on_progress, embedder=embedder)
+    once = index_folders(dirs, path, model, refit, on_progress, opener=opener)
     yield once
     before = set(once.refused)
     for busy in quiet_moments(changes):
         leave = {Path(name) for name in busy}
         found = index_folders(
-            dirs, path, None, False, on_progress, embedder=embedder, leave=leave
+            dirs, path, None, False, on_progress, opener=opener, leave=leave
         )
         new = tuple(refusal for refusal in found.refused if refusal not in before)
         yield replace(found, refused=new)
         before = set(found.refused)
+
+
+def _keeping_opener() -> OpenEmbedder:
+    """Opens a bundle once, until it is another one or was exported anew.
+
+    Both happen while folders are watched: the bundle may be changed by an indexing
+    beside it, whose vectors would go if these were made with the one of before.
+    """
+    from lorajax.export.bundle import CONFIG_FILE
+    from lorajax.service.collection.embedding import open_embedder
+
+    @lru_cache(maxsize=1)
+    def opened(bundle: Path | None, _written: FileStamp | None) -> Embedder:
+        return open_embedder(bundle)
+
+    def opener(bundle: Path | None) -> Embedder:
+        config = bundle / CONFIG_FILE if bundle else None
+        return opened(bundle, stamp(config) if config and config.exists() else None)
+
+    return opener
 
 
 def changes_in(dirs: Sequence[Path], library: str) -> Iterator[Collection[str]]:

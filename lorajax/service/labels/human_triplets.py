@@ -20,6 +20,7 @@ from jaxtyping import Float
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library
+from lorajax.library.store.leaving import ALL_PLACED, PLACED
 from lorajax.service.labels.answers import Answers, identity
 from lorajax.service.likeness.mapping import chosen_space
 
@@ -31,6 +32,7 @@ _NEAR_SHARE, _NEAR_LEAST, _APART, _VERY_NEAR = 0.1, 10, 4, 3
 # As near as copies are: nobody can tell them apart.
 _SAME = 0.99
 _ANCHORS_TRIED, _QUESTIONS_TRIED = 20, 500
+_NAMES = f"SELECT key, name FROM loras WHERE {ALL_PLACED} ORDER BY key"
 _PICTURED = """
 SELECT DISTINCT key FROM paths WHERE json_extract(told, '$.preview') != ''
 """
@@ -130,7 +132,7 @@ def _vectors(
     found = chosen_space(library, space)
     with Library.open(library, create=False) as opened:
         with opened.snapshot():
-            names = tuple(opened.query("SELECT key, name FROM loras ORDER BY key"))
+            names = tuple(opened.query(_NAMES))
             revision = opened.revision()
         return _named_vectors(opened.path, found.name, revision, names)
 
@@ -173,7 +175,7 @@ def checked_names(library: Path | None, *names: str) -> tuple[str, str, str]:
     with Library.open(library, create=False) as opened:
         for name in names:
             ((found,),) = opened.query(
-                "SELECT COUNT(*) FROM loras WHERE name = ?", name
+                f"SELECT COUNT(*) FROM loras WHERE name = ? AND {PLACED}", name
             )
             if found != 1:
                 raise LibraryError(

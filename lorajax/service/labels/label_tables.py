@@ -24,6 +24,7 @@ from lorajax.library.labels import (
     is_field,
     read_labels,
 )
+from lorajax.library.store.leaving import PLACED
 from lorajax.library.store.library import TABLE_COLUMNS
 
 LABEL = "label:"
@@ -147,13 +148,14 @@ def _collected(library: Library, vectors: bool) -> tuple[list[Row], list[str]]:
     for key, place in library.query("SELECT key, path FROM paths ORDER BY path"):
         rows[lists[key]]["paths"].append(place)
     fields: set[str] = set()
-    for (key, field), held in effective(read_labels(library)).items():
+    labels = [label for label in read_labels(library) if label.key in lists]
+    for (key, field), held in effective(labels).items():
         rows[lists[key]][f"{LABEL}{field}"] = [label.value for label in held]
         fields.add(f"{LABEL}{field}")
     for base in sorted(set(columns["base_model"])):
         kept = kept_clusters(library, base)
         for one in kept.clusters if kept else ():
-            for key in one.members:
+            for key in filter(lists.__contains__, one.members):
                 row = rows[lists[key]]
                 row["cluster"], row["cluster_name"] = one.number, one.name or None
     if vectors:
@@ -167,8 +169,8 @@ def _add_vectors(library: Library, rows: list[Row], places: dict[str, int]) -> N
         if space not in library.spaces():
             continue
         for key, vector in zip(*library.vectors(str(space)), strict=True):
-            rows[places[key]]["space"] = space
-            rows[places[key]]["vector"] = vector
+            if key in places:
+                rows[places[key]] |= {"space": space, "vector": vector}
 
 
 def _read_table(table: Path) -> Iterator[Row]:
@@ -207,7 +209,7 @@ def _named(library: Library, row: Row) -> str | None:
     for statement in (
         "SELECT key FROM loras WHERE key = ?",
         "SELECT key FROM paths WHERE path = ?",
-        "SELECT key FROM loras WHERE name = ?",
+        f"SELECT key FROM loras WHERE name = ? AND {PLACED}",
     ):
         for word in words:
             found = library.query(statement, word)

@@ -159,7 +159,7 @@ def current_spaces(library: Library, base_model: str | None = None) -> dict[str,
 
 
 def places_of(library: Library) -> dict[str, tuple[str, str]]:
-    """Content key → name and the path it lies at first."""
+    """Content key → name and the path it lies at first, "" where there is none."""
     rows = library.query(
         "SELECT loras.key, name, path FROM loras LEFT JOIN paths USING (key) "
         "ORDER BY missing DESC, path DESC"
@@ -181,5 +181,7 @@ def _labelled(
     for (key, name), found in held.items():
         holds.setdefault(key, {})[name] = tuple(label.value for label in found)
     return [
-        Labelled(key, *places[key], tuple(own[key]), holds.get(key, {})) for key in own
+        Labelled(key, *places[key], tuple(own[key]), holds.get(key, {}))
+        for key in own
+        if keys is not None or places[key][1]
     ]

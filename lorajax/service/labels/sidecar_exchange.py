@@ -24,6 +24,7 @@ from lorajax.formats.sidecars import read_document, read_sidecars
 from lorajax.formats.text import clean, plain
 from lorajax.library import Library, find
 from lorajax.library.clusters import kept_clusters
+from lorajax.library.entry import DERIVED, SIDECAR
 from lorajax.library.labels import (
     PERSON,
     TAG,
@@ -32,8 +33,8 @@ from lorajax.library.labels import (
     read_labels,
     write_labels,
 )
-from lorajax.library.labels.derived import DERIVED, said_labels
-from lorajax.library.labels.label import LONGEST_VALUE, SIDECAR
+from lorajax.library.labels.derived import said_labels
+from lorajax.library.labels.label import LONGEST_VALUE
 from lorajax.service.labels.label_documents import label_document
 from lorajax.service.labels.label_tables import Imported
 from lorajax.service.progress import OnProgress, Progress

@@ -17,7 +17,7 @@ from lorajax.library import (
     index,
 )
 from lorajax.library.indexing.absence import _unplugged
-from lorajax.library.labels import derive_labels
+from lorajax.library.labels import Label, derive_labels, read_labels, write_labels
 from tests.library.fakes import FakeEmbedder, Reader, write_lora
 
 
@@ -234,6 +234,30 @@ def test_what_was_told_anew_is_labelled_anew(desk: Desk, also: str) -> None:
     desk.run(again=also == "all read again")
     desk.run()
     assert tags() == {("tag", "new"), ("tag", "kept")}
+
+
+@pytest.mark.parametrize("how", ["overwritten", "refused", "forgotten"])
+def test_a_lora_that_loses_a_file_loses_the_labels_of_it(desk: Desk, how: str) -> None:
+    path = write_lora(desk.folder / "a.safetensors", "one", tags=["wrong"])
+    write_lora(desk.folder / "b.safetensors", "one", tags=["kept"])
+    desk.run()
+    derive_labels(desk.library)
+    (one,) = desk.library.entries()
+    note = Label(one.key, "note", "of a sidecar", "sidecar")
+    write_labels(desk.library, [note])
+    if how == "overwritten":
+        write_lora(path, "two")
+    elif how == "refused":
+        path.write_text("broken")
+    else:
+        path.unlink()
+    desk.run()
+    desk.library.forget_missing()
+    derive_labels(desk.library)
+    assert read_labels(desk.library, keys=[one.key]) == [
+        note,
+        Label(one.key, "tag", "kept", "sidecar"),
+    ]
 
 
 def test_a_file_that_was_moved_is_labelled_anew(desk: Desk) -> None:

@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from lorajax.library import IndexReport, Library, index
+from lorajax.library import IndexReport, Library, find, index
 from lorajax.library.labels import change_labels, values_of
+from lorajax.library.searching import Filters, rank_by_likeness
+from lorajax.library.searching.candidates import listed
+from lorajax.service.collection import keeping
+from lorajax.service.labels.label_tables import collection_rows
+from lorajax.service.labels.labelling import labelled
 from tests.library.fakes import FakeEmbedder, Reader, write_lora
 
 
@@ -62,7 +67,7 @@ def test_two_files_that_swap_names_keep_their_labels(
     try:
         run(library, folder, kill_after)
     except Killed:
-        assert len(library.entries()) == 2
+        assert len(library.tiers()) == 2
         run(library, folder)
     assert styles(library) == {"a": "oil", "b": "ink"}
     assert [len(entry.paths) for entry in library.entries()] == [1, 1]
@@ -81,9 +86,34 @@ def test_an_overwritten_lora_goes_at_the_end_of_a_run_that_gets_there(
         write_lora(folder / f"{name}.safetensors", f"quite another {name}")
     with pytest.raises(Killed):
         run(library, folder, kill_after=1)
-    assert len(library.entries()) == 3
+    assert len(library.tiers()) == 3
     run(library, folder)
+    assert len(library.tiers()) == 2
     assert styles(library) == {"a": "", "b": ""}
+
+
+def test_people_see_an_overwritten_lora_once_while_a_run_lasts(
+    library: Library, folder: Path
+) -> None:
+    for name in "ab":
+        write_lora(folder / f"{name}.safetensors", f"quite another {name}")
+    with pytest.raises(Killed):
+        run(library, folder, kill_after=1)
+    ((old,),) = library.query("SELECT key FROM labels WHERE value = 'ink'")
+    assert old in library.tiers()
+    (a, b) = library.entries()
+    assert (a.name, b.name, old in (a.key, b.key)) == ("a", "b", False)
+    assert set(library.columns()["key"]) == {a.key, b.key}
+    assert library.columns(1)["key"] == [a.key]
+    assert find(library, "a") == a
+    assert listed(library, Filters()) == [a.key, b.key]
+    space = library.current_space("sd15") or ""
+    found = rank_by_likeness(library, space, library.vector(space, old), 3, Filters())
+    assert {group.best.key for group in found.groups} == {a.key, b.key}
+    assert keeping.info(library.path).loras == 2
+    rows, _ = collection_rows(library.path, vectors=True)
+    assert [row["key"] for row in rows] == [a.key, b.key]
+    assert [one.key for one in labelled(library.path)] == [b.key]
 
 
 def test_a_file_that_was_damaged_for_a_moment_gets_its_labels_back(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lorajax.errors import LibraryError
-from lorajax.library import Library, Told
+from lorajax.library import FileStamp, Library, Place, Told
 from lorajax.library.labels import (
     CLASSIFIED,
     Label,
@@ -13,7 +13,6 @@ from lorajax.library.labels import (
     change_labels,
     derive_labels,
     effective,
-    forget_derived,
     read_labels,
     undo,
     values_of,
@@ -182,12 +181,42 @@ def test_what_folders_say_does_not_depend_on_the_order_of_indexing(
     assert values_of(library, "folder") == {}
 
 
+def test_folders_are_sorted_anew_whenever_a_path_has_changed(library: Library) -> None:
+    for name in ("ink", "oil"):
+        for number in range(3):
+            add(library, f"{name}{number}", [1.0, 0.0], folder=f"/loras/{name}")
+    copy = Place(Path("/loras/ink/copy.safetensors"), FileStamp(1, 2, 3))
+    copies = [str(copy.path)]
+    asked: list[str] = []
+    library._connection.set_trace_callback(asked.append)
+
+    def sorted_now() -> tuple[bool, int]:
+        asked.clear()
+        derive_labels(library)
+        read = any("path FROM paths" in statement for statement in asked)
+        return read, len(values_of(library, "folder"))
+
+    assert [sorted_now(), sorted_now()] == [(True, 6), (False, 6)]
+    library.add_place("oil0", copy)  # which is its first place by name
+    assert [sorted_now(), sorted_now()] == [(True, 0), (False, 0)]
+    library.mark_missing(copies)
+    assert [sorted_now(), sorted_now()] == [(True, 6), (False, 6)]
+    library.mark_present(copies)
+    assert [sorted_now(), sorted_now()] == [(True, 0), (False, 0)]
+    library.drop_paths(copies)
+    assert [sorted_now(), sorted_now()] == [(True, 6), (False, 6)]
+    for change in (library.drop_paths, library.mark_present, library.mark_missing):
+        change([])
+    assert sorted_now() == (False, 6)
+    assert derive_labels(library, again=True) == 6
+
+
 def test_notes_of_a_sidecar_keep_no_tags_from_being_derived(library: Library) -> None:
     add(library, "ink", [1.0, 0.0], ["sumi-e"])
     derive_labels(library)
     write_labels(library, [Label("ink", "note", "mine", SIDECAR)])
     with library.transaction():
-        forget_derived(library, "ink")
+        library.renew("ink")
     assert derive_labels(library) == 1
     assert (holds(library, "ink", "tag"), holds(library, "ink", "note")) == (
         ["sumi-e"],

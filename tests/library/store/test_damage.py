@@ -101,7 +101,9 @@ def test_a_first_library_is_checked_and_not_repaired(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.glob("*.sqlite")] == ["library.sqlite"]
 
 
-def test_an_older_damaged_library_is_saved_with_its_paths(tmp_path: Path) -> None:
+def test_an_older_damaged_library_is_saved_with_its_paths_and_tags(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "library.sqlite"
     with closing(sqlite3.connect(path)) as old:
         old.executescript((OLDER / "version-2.sql").read_text(encoding="utf-8"))
@@ -109,6 +111,10 @@ def test_an_older_damaged_library_is_saved_with_its_paths(tmp_path: Path) -> Non
         old.commit()
     saved = keeping.check(path, repair=True).saved
     assert saved is not None and (saved["loras"], saved["paths"]) == (2, 3)
+    with Library.open(path) as library:
+        tags = [entry.facts.tags for entry in library.entries()]
+        assert tags == [("水墨",), ("oil", "thick")]
+        assert library.query("SELECT tags FROM texts") == [("水墨",), ("oil\nthick",)]
 
 
 def test_a_library_in_use_is_not_repaired(path: Path) -> None:

@@ -71,3 +71,20 @@ def test_the_last_bundle_that_was_asked_for_counts(folder: Path) -> None:
     assert kept(folder) == ({BASE: 3}, None)
     run(folder)
     assert kept(folder) == ({BASE: 3}, None)
+
+
+def test_a_bundle_that_was_asked_for_during_a_run_is_wanted_after_it(
+    folder: Path,
+) -> None:
+    bundle = folder.parent / "bundle"
+
+    def ask_for_another(progress: Progress) -> None:
+        if progress.done == 2:
+            with pytest.raises(Ended):
+                run(folder, bundle, end_after=1)
+
+    library = folder.parent / "library.sqlite"
+    index_folders([folder], library, describe=Reader(), on_progress=ask_for_another)
+    assert kept(folder) == ({BASE: 3}, None)
+    run(folder)
+    assert kept(folder) == ({TRAINED: 3}, bundle)

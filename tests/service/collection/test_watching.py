@@ -5,13 +5,19 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library
 from lorajax.service.collection import watching
+from lorajax.service.collection.indexing import index_folders
+from lorajax.service.collection.library import bundle_of
 from lorajax.service.collection.watching import QUIET_SECONDS, changes_in, quiet_moments
+from lorajax.service.progress import Progress
+from tests.library.fakes import FakeEmbedder
 
 REAL = Path(__file__).parents[2] / "data" / "real"
 
@@ -98,3 +104,53 @@ def test_a_refused_file_is_told_once(
         assert [(one.path, bool(one.reason)) for one in report.refused] == [
             (str(file), True)
         ]
+
+
+class Ended(BaseException):
+    pass
+
+
+class BundleEmbedder(FakeEmbedder):
+    """Embeds real files, in a space named after what the bundle says of itself."""
+
+    def embed(self, adapter: Any) -> np.ndarray:
+        return super().embed(adapter.name)
+
+
+def test_a_watch_goes_on_with_a_bundle_that_was_asked_for_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, bundle = tmp_path / "library.sqlite", tmp_path / "bundle"
+    config, opened = bundle / "config.json", list[Path | None]()
+    bundle.mkdir()
+    config.write_text("first")
+
+    def open_embedder(model: Path | None) -> BundleEmbedder:
+        opened.append(model)
+        return BundleEmbedder(config.read_text() if model else "")
+
+    def end(progress: Progress) -> None:
+        if progress.stage == "indexing" and progress.done == 1:
+            raise Ended
+
+    def told() -> tuple[list[str], Path | None]:
+        with Library.open(library) as found:
+            spaces = [space.split(":", 1)[1] for space in found.spaces()]
+            return spaces, bundle_of(found, None)
+
+    module = "lorajax.service.collection.embedding"
+    monkeypatch.setattr(f"{module}.open_embedder", open_embedder)
+    monkeypatch.setattr(watching, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(watching, "changes_in", lambda *_: itertools.repeat({"x"}))
+    files = sorted(REAL.rglob("*.safetensors"))[:2]
+    runs = watching.watch_folders(files, library)
+    next(runs)
+    assert told() == (["base-space-2:none"], None)
+    with pytest.raises(Ended):
+        index_folders(files, library, bundle, on_progress=end)
+    assert next(runs).embedded == 1
+    assert told() == (["basis:first"], bundle)
+    config.write_text("second, exported to the same place")
+    assert [next(runs).embedded for _ in range(3)] == [2, 0, 0]
+    assert told() == (["basis:second, exported to the same place"], bundle)
+    assert opened == [None, bundle, bundle, bundle]
