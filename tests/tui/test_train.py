@@ -283,3 +283,30 @@ async def test_a_ninth_run_beside_others_is_refused_in_words(
         (said,) = app._notifications
         assert said.title == "At most 8 runs stand side by side"
         assert len(runs.marked) == MOST_MARKED
+
+
+async def test_a_run_is_continued_once_and_said_to_be_at_once(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put_run(tmp_path / "runs" / "one", state="stopped")
+    gate, asked = threading.Event(), []
+
+    def slow(path: Path, command: Any) -> Path:
+        asked.append(path)
+        gate.wait(10)
+        return path
+
+    monkeypatch.setattr(runs_service, "resume_run", slow)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: "stopped" in words(pilot, "#run-head"))
+        await pilot.press("c", "c", "c")
+        assert [n.title for n in app._notifications] == ["Continuing one"]
+        await until(pilot, lambda: bool(asked))
+        await pilot.press("c")
+        gate.set()
+        screen = app.screen
+        assert isinstance(screen, TrainScreen)
+        await until(pilot, lambda: not screen.is_at_work(f"resume {path}"))
+        assert asked == [path]

@@ -151,6 +151,8 @@ class TrainScreen(Frame):
     @on(RunRead)
     def _show_run(self, message: RunRead) -> None:
         several = len(self.query_one(RunList).marked) > 1
+        runs = self._runs  # which were listed up to two seconds ago
+        self._runs = [message.run if r.path == message.run.path else r for r in runs]
         if message.run.path == self.chosen and not several:
             self._switch("run")
             self.query_one(RunView).show(message)
@@ -247,10 +249,17 @@ class TrainScreen(Frame):
             self.post_message(RunStarted(path))
 
     def action_resume(self) -> None:
-        if self.chosen is not None:
-            self._resume(self.chosen)
+        """Continues the chosen run; that it is on its way is said at once."""
+        path = self.chosen
+        if path is None or self.is_at_work(group := f"resume {path}"):
+            return  # once is enough
+        run = next((run for run in self._runs if run.path == path), None)
+        if run is not None and run.is_resumable:
+            words = "It goes on from its last checkpoint."
+            self.notify(words, title=f"Continuing {safe(path.name)}", markup=False)
+        work = partial(self._resume, path)
+        self.run_worker(work, thread=True, group=group, exit_on_error=False)
 
-    @work(thread=True, group="start", exit_on_error=False)
     def _resume(self, path: Path) -> None:
         try:
             service.resume_run(path, self.lorajax.train_command)
