@@ -310,3 +310,37 @@ async def test_a_run_is_continued_once_and_said_to_be_at_once(
         assert isinstance(screen, TrainScreen)
         await until(pilot, lambda: not screen.is_at_work(f"resume {path}"))
         assert asked == [path]
+
+
+async def test_a_run_that_goes_on_leaves_the_choice_where_it_is(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        put_run(tmp_path / "runs" / name, state="stopped")
+    gate, done = threading.Event(), threading.Event()
+
+    def slow(path: Path, command: Any) -> Path:
+        gate.wait(10)
+        done.set()
+        return path
+
+    monkeypatch.setattr(runs_service, "resume_run", slow)
+    monkeypatch.setattr(train, "_LIST_SECONDS", 0.05)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: "stopped" in words(pilot, "#run-head"))
+        screen = app.screen
+        assert isinstance(screen, TrainScreen)
+        runs = screen.query_one(RunList)
+        first, second = (Path(str(option.id)) for option in runs.options)
+        assert screen.chosen == first
+        await pilot.press("c", "down")
+        await until(pilot, lambda: second.name in words(pilot, "#run-head"))
+        gate.set()
+        await until(pilot, done.is_set)
+        await pilot.pause(0.5)
+        assert screen.chosen == second and runs.highlighted == 1
+        assert second.name in words(pilot, "#run-head")
+        screen.chosen = first  # as a start would do
+        await until(pilot, lambda: runs.highlighted == 0)

@@ -47,6 +47,7 @@ from lorajax_tui.messages.runs import FormReady as FormReady
 from lorajax_tui.messages.runs import LogRead as LogRead
 from lorajax_tui.messages.runs import MeasuredListed as MeasuredListed
 from lorajax_tui.messages.runs import ReportWritten as ReportWritten
+from lorajax_tui.messages.runs import RunContinued as RunContinued
 from lorajax_tui.messages.runs import RunRead as RunRead
 from lorajax_tui.messages.runs import RunsListed as RunsListed
 from lorajax_tui.messages.runs import RunsRead as RunsRead

@@ -18,6 +18,7 @@ from lorajax.errors import LorajaxError
 from lorajax.service.learning import runs as service
 from lorajax_tui.messages import (
     FormReady,
+    RunContinued,
     RunRead,
     RunsListed,
     RunsRead,
@@ -171,9 +172,11 @@ class TrainScreen(Frame):
         self.query_one("#columns > ContentSwitcher", ContentSwitcher).current = name
 
     @on(OptionList.OptionHighlighted, "#runs")
-    def _run_chosen(self, event: OptionList.OptionHighlighted) -> None:
-        if event.option.id is not None:
-            self.chosen = Path(event.option.id)
+    def _run_chosen(self) -> None:
+        # what is under the cursor now, which may have been moved on since
+        option = self.query_one(RunList).highlighted_option
+        if option is not None and option.id is not None:
+            self.chosen = Path(option.id)
             self.after_rest(self._watch_chosen)
 
     def recolour(self) -> None:
@@ -266,13 +269,21 @@ class TrainScreen(Frame):
         except LorajaxError as error:
             self.post_message(TaskFailed(error))
         else:
-            self.post_message(RunStarted(path))
+            self.post_message(RunContinued(path))
 
     @on(RunStarted)
     def _run_started(self, message: RunStarted) -> None:
         self.chosen = message.path
-        self._reader.forget(message.path)
         self.query_one(RunList).focus()
+        self._look_anew(message.path)
+
+    @on(RunContinued)
+    def _run_continued(self, message: RunContinued) -> None:
+        """The choice stays: a person may have gone on to another run meanwhile."""
+        self._look_anew(message.path)
+
+    def _look_anew(self, path: Path) -> None:
+        self._reader.forget(path)
         self._list()
         self._watch_chosen()
 
