@@ -244,6 +244,26 @@ async def test_a_library_that_is_not_there_invites(
         assert "Press i" in screen_text(pilot)
 
 
+async def test_a_library_that_holds_nothing_invites(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    Library.open(tmp_path / "new.sqlite").close()
+    app = make_app(tmp_path / "new.sqlite")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Your library is empty" in screen_text(pilot))
+        await pilot.press("slash", *"ink", "enter", "s", "escape", "e", "d", "r")
+        await until(pilot, lambda: "Your library is empty" in screen_text(pilot))
+        for key, title in (
+            ("2", "No LoRA is chosen yet"),
+            ("3", "No map yet"),
+            ("4", "Nothing to ask"),
+            ("7", "Your library is empty"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda title=title: title in screen_text(pilot))
+        assert not app._notifications
+
+
 async def test_a_damaged_library_is_an_error_with_advice(
     make_app: MakeApp, tmp_path: Path
 ) -> None:
