@@ -147,3 +147,27 @@ async def test_a_condition_on_labels_knows_what_was_just_said(
         await until(pilot, lambda: "Nothing is said" in words(pilot, "#labels"))
         await pilot.press("escape")
         await until(pilot, lambda: "0 of 6" in screen_text(pilot))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 40)])
+async def test_many_labels_are_scrolled_and_complaints_are_in_sight(
+    make_app: MakeApp, size: tuple[int, int]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        table = await opened(pilot)
+        key = table.key_at_cursor()
+        assert key is not None
+        said = [("tag", f"tag-{i:02}") for i in range(30)]
+        labelling.change(app.library, [key], say=said)
+        await pilot.press("e")
+        await until(pilot, lambda: "tag-00" in screen_text(pilot))
+        assert "tag-29" not in screen_text(pilot)
+        await pilot.press(*["down"] * 30)
+        await until(pilot, lambda: "tag-29" in screen_text(pilot))
+        assert "tag-00" not in screen_text(pilot)
+        await pilot.press(*"ink", "enter")
+        await until(pilot, lambda: "expected field=value" in screen_text(pilot))
+        assert "Esc closes" in screen_text(pilot)
+        await pilot.press(*["up"] * 30)
+        await until(pilot, lambda: "tag-00" in screen_text(pilot))

@@ -19,7 +19,7 @@ from textual.widgets import Input, Static
 from lorajax.errors import LorajaxError
 from lorajax.service.labels import labelling as service
 from lorajax_tui.messages import LabelsRead
-from lorajax_tui.screens.frame import Candid
+from lorajax_tui.screens.frame import SHORT_OR_TALL, Candid
 from lorajax_tui.themes import colours
 from lorajax_tui.words import safe
 
@@ -41,9 +41,12 @@ class LabelsScreen(Candid, ModalScreen[None]):
       key: its content key.
     """
 
+    VERTICAL_BREAKPOINTS = SHORT_OR_TALL
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Close"),
         Binding("ctrl+z", "undo", "Undo", priority=True),
+        Binding("down", "scroll(1)", "Down", show=False),
+        Binding("up", "scroll(-1)", "Up", show=False),
     ]
 
     def __init__(self, key: str) -> None:
@@ -71,6 +74,9 @@ class LabelsScreen(Candid, ModalScreen[None]):
     def on_mount(self) -> None:
         self.query_one(Input).focus()
         self._do(lambda: None)
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
 
     def _do(self, change: Do, word: str = "") -> None:
         """Changes what is said, by a word where it was written, after all before."""
