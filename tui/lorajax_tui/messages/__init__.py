@@ -15,7 +15,6 @@ from lorajax_tui.messages.library import EntryLoaded as EntryLoaded
 from lorajax_tui.messages.library import IndexFailed as IndexFailed
 from lorajax_tui.messages.library import IndexFinished as IndexFinished
 from lorajax_tui.messages.library import IndexProgressed as IndexProgressed
-from lorajax_tui.messages.library import LabelsRead as LabelsRead
 from lorajax_tui.messages.library import PageLoaded as PageLoaded
 from lorajax_tui.messages.library import PictureLoaded as PictureLoaded
 from lorajax_tui.messages.library import RefusedListed as RefusedListed
