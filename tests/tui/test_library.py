@@ -16,6 +16,7 @@ from textual.widgets import DirectoryTree, Input, Static
 from lorajax.errors import LorajaxError
 from lorajax.library import Entry, Facts, Library, Refusal
 from lorajax.service.collection import library as service
+from lorajax.service.collection import previews
 from lorajax.service.likeness import comparing
 from lorajax.service.progress import Progress
 from lorajax_tui.reading_turn import READING
@@ -114,6 +115,39 @@ async def test_a_file_that_is_read_long_keeps_nobody_waiting(make_app: MakeApp) 
                 await pilot.pause(0.5)
             await pilot.press("slash", *"base=sdxl")
             await until(pilot, lambda: table.row_count == 2, 3)
+
+
+async def test_disks_that_hang_hold_one_thread_and_the_last_look_is_shown(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, asked, pixels = threading.Event(), [], np.zeros((4, 4, 3), np.uint8)
+
+    def hanging(entry: Entry) -> np.ndarray:
+        asked.append(entry.facts.name)
+        gate.wait(30)
+        return pixels
+
+    monkeypatch.setattr(previews, "preview", hanging)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        with ThreadPoolExecutor(3) as threads:
+            asyncio.get_running_loop().set_default_executor(threads)
+            table = await opened(pilot)
+            await until(pilot, lambda: len(asked) == 1)
+            for _ in range(4):
+                await pilot.press("j")
+                await pilot.pause(0.5)
+            name = names(table)[4]
+            assert name in words(pilot, "#facts") and len(asked) == 1
+            await pilot.press("slash", *"base=sdxl")
+            await until(pilot, lambda: table.row_count == 2, 3)
+            await pilot.press("escape")
+            await until(pilot, lambda: table.row_count == 6)
+            gate.set()
+            picture = app.screen.query_one(Picture)
+            await until(pilot, lambda: len(asked) > 1 and bool(picture.display))
+            row = table.row_at_cursor()
+            assert row is not None and asked[-1] == row["name"]
 
 
 @pytest.mark.parametrize("there", [0, 1])  # 1: it goes away in between
