@@ -14,6 +14,7 @@ from lorajax.service.likeness.searching import Query, search
 from lorajax_tui.screens import neighbours
 from lorajax_tui.screens.neighbours import NearTable, NeighboursScreen
 from lorajax_tui.screens.why import WhyScreen
+from lorajax_tui.widgets.details import Details
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import opened, screen_text, until, words
 from tests.tui.holding import holding
@@ -246,3 +247,20 @@ async def test_who_walks_on_from_the_details_sees_where(make_app: MakeApp) -> No
         await pilot.press("d", "plus")
         await until(pilot, lambda: "Ink line + " in screen_text(pilot))
         assert app.focused is near
+
+
+async def test_narrow_details_stay_until_one_goes_on(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await near(app, pilot)
+        details, before = app.screen.query_one(Details), app.collection
+        await pilot.press("d", "r")
+        await until(pilot, lambda: app.collection is not before)
+        await pilot.pause(0.5)
+        assert app.focused is details and details.display
+        trail = words(pilot, "#trail")
+        await pilot.press("plus")
+        await until(pilot, lambda: app.focused is table)
+        assert not details.display and words(pilot, "#trail") != trail
