@@ -264,3 +264,27 @@ async def test_narrow_details_stay_until_one_goes_on(
         await pilot.press("plus")
         await until(pilot, lambda: app.focused is table)
         assert not details.display and words(pilot, "#trail") != trail
+
+
+async def test_why_keeps_its_numbers_on_a_narrow_screen(make_app: MakeApp) -> None:
+    name = "unet down blocks, cross-attention to the text, output projection"
+    parts = tuple(
+        explaining.Part(name, -0.2 - i / 1000, -0.91, (1.0, 0.44), 36)
+        for i in range(30)
+    )
+    found = explaining.Explanation("Ink", "Oil", "s", 0.51, 0.01, parts, parts)
+    app = make_app(question=Answering(explanation_document(found)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await near(app, pilot)
+        await pilot.press("w")
+        await until(pilot, lambda: "Ink and Oil: 0.510" in screen_text(pilot))
+
+        def row() -> str:
+            return next(x for x in screen_text(pilot).splitlines() if "-0.200" in x)
+
+        for width in (80, 100, 120, 80):
+            await pilot.resize_terminal(width, 24)
+            await until(pilot, lambda: "second" in screen_text(pilot))
+            await pilot.pause(0.1)
+            assert row().split("-0.200")[1].split()[:3] == ["-0.91", "100%", "44%"]
+            assert "unet down blocks" in row() and "… ×36" in row()
