@@ -205,9 +205,24 @@ def test_broken_files_of_a_run_do_not_break_the_list(tmp_path: Path) -> None:
     (run / "metrics.jsonl").write_text('{"kind": "train", "step": 1, "loss": 2}\n{oh\n')
     (tmp_path / "not a run").mkdir()
     (found,) = list_runs(tmp_path)
-    assert found.status is None and found.config == {}
+    assert found.state == "died" and found.config == {}
     assert read_curves(run).last("loss") == 2.0
     assert list_runs(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize("left", ["", '{"state": "runn'])
+def test_a_run_whose_status_was_lost_can_be_continued(
+    trainer: Command, tmp_path: Path, left: str
+) -> None:
+    path = tmp_path / "run"  # started in a terminal: nobody wrote what was launched
+    path.mkdir()
+    (path / "config.yaml").write_text('{"training": {"steps": 3}}')
+    (path / "status.json").write_text(left)
+    (run,) = list_runs(tmp_path)
+    assert run.state == "died" and run.is_resumable
+    assert run.status and run.status.message == "its status cannot be read"
+    resume_run(path, trainer)
+    wait_for(lambda: read_run(path).state == "finished")
 
 
 def test_curves_are_read_piece_by_piece(tmp_path: Path) -> None:
