@@ -344,3 +344,26 @@ async def test_a_run_that_goes_on_leaves_the_choice_where_it_is(
         assert second.name in words(pilot, "#run-head")
         screen.chosen = first  # as a start would do
         await until(pilot, lambda: runs.highlighted == 0)
+
+
+@pytest.mark.parametrize(("width", "shown"), [(80, 4), (160, 8)])
+async def test_facts_of_many_runs_keep_their_names(
+    make_app: MakeApp, tmp_path: Path, width: int, shown: int
+) -> None:
+    for i in range(MOST_MARKED):
+        folder = tmp_path / "runs" / f"base-with-a-long-name-{i}"
+        put_run(folder, f"training: {{lr: {i}.5}}\n", state="finished")
+    app = make_app()
+    async with app.run_test(size=(width, 24)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: bool(app.screen.query(RunList)))
+        runs = app.screen.query_one(RunList)
+        await until(pilot, lambda: runs.option_count == MOST_MARKED)
+        runs.focus()
+        await pilot.press(*("space", "down") * MOST_MARKED)
+        await until(pilot, lambda: "training.lr" in words(pilot, "#runs-table"))
+        told = words(pilot, "#runs-table").splitlines()
+        (settings,) = (line for line in told if line.startswith("training.lr"))
+        assert len(settings.split()) == 1 + shown
+        assert any(line.startswith("last triplet") for line in told)
+        assert ("and 4 runs" in told[-1]) == (shown < MOST_MARKED)
