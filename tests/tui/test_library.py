@@ -483,3 +483,19 @@ async def test_an_older_reading_does_not_come_back(
         gate.set()
         await pilot.pause(0.3)
         assert table.row_count == 5
+
+
+async def test_where_it_is_strong_takes_a_line_a_block(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = [f"unet.down_blocks_{'x' * 30}.{i}" for i in range(3)]
+    found = tuple(comparing.Strength(block, 1.0, 1.0) for block in blocks)
+    monkeypatch.setattr(comparing, "strengths", lambda *asked: found)
+    monkeypatch.setattr(browse, "_is_light", lambda entry: True)
+    app = make_app()
+    async with app.run_test(size=(120, 50)) as pilot:
+        await opened(pilot)
+        await until(pilot, lambda: "where it is strong" in screen_text(pilot))
+        told = words(pilot, "#strengths").splitlines()
+        assert len(told) == 1 + len(blocks)
+        assert all(line.endswith("━" * 8 + " 100%") for line in told[1:])
