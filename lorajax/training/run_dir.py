@@ -24,6 +24,9 @@ HEARTBEAT_SECONDS = 120.0
 BEAT_SECONDS = 20.0
 SAME_BIRTH_SECONDS = 2.0
 RETRY_SECONDS = (0.01, 0.05, 0.2)
+# The defaults of what a status lacks would speak of the process that reads it.
+_OF_NOBODY = {"pid": -1, "process_start_time": 0.0, "heartbeat": 0.0}
+_UNREADABLE = {"state": "died", "message": "its status cannot be read"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Status:
 
     Attributes:
       state: `running`, `finished`, `stopped` (asked to, can be resumed) or `failed`;
-        readers also see `died` (a run that claims to run and does not).
+        readers also see `died` (a run that claims to run and does not, or whose status
+        is not whole).
       stage: what it works on, in the words of the progress display.
       step, total: optimiser steps done and planned, over all splits.
       heartbeat: Unix time of the last sign of life.
@@ -104,29 +108,35 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def read_status(path: Path) -> Status | None:
-    """The status of a run folder as it is now, or None where none can be read."""
+    """The status of a run folder as it is now, or None where there is none.
+
+    One that is not whole was left by a run that died, or by its disk: a run that lives
+    would have replaced it.
+    """
     try:
         document = json.loads((path / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except OSError:
         return None
-    if not _is_status(document):
-        return None
-    status = Status(**{one.name: document[one.name] for one in fields(Status)})
+    except ValueError:
+        document = {}
+    known = _known(document)
+    if len(known) < len(fields(Status)):
+        return Status(**{**_OF_NOBODY, **known, **_UNREADABLE})
+    status = Status(**known)
     if status.state == "running" and not is_alive(status):
         return replace(status, state="died", message="the process is gone")
     return status
 
 
-def _is_status(document: Any) -> bool:
-    """Whether a document has every field of a status, each of its own kind.
-
-    The defaults of those that it lacks would speak of the process that reads it.
-    """
+def _known(document: Any) -> dict[str, Any]:
+    """The fields of a status that a document has, each of its own kind."""
+    document = document if isinstance(document, dict) else {}
     kinds = {one.name: one.type for one in fields(Status)}
-    return isinstance(document, dict) and all(
-        name in document and _is_of(document[name], kind)
+    return {
+        name: document[name]
         for name, kind in kinds.items()
-    )
+        if name in document and _is_of(document[name], kind)
+    }
 
 
 def _is_of(value: Any, kind: Any) -> bool:

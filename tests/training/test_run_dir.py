@@ -33,28 +33,39 @@ def test_status_round_trip_and_death(tmp_path: Path) -> None:
     assert not any(name.endswith(".tmp") for name in os.listdir(tmp_path))
 
 
-def test_a_status_of_nonsense_is_none(tmp_path: Path) -> None:
+def test_a_status_of_nonsense_is_that_of_a_run_that_died(tmp_path: Path) -> None:
     whole = asdict(Status())
-    for text in ("", "[]", "null", '"running"', "1e999"):
-        (tmp_path / "status.json").write_text(text, encoding="utf-8")
-        assert read_status(tmp_path) is None
+    nobodys = (-1, 0.0)
+    for text in ("", "{", "[]", "null", '"running"', "1e999", "\udcff"):
+        written = text.encode("utf-8", "surrogateescape")
+        (tmp_path / "status.json").write_bytes(written)
+        found = read_status(tmp_path)
+        assert found is not None and found.state == "died", text
+        assert found.message == "its status cannot be read"
+        assert (found.pid, found.process_start_time) == nobodys
     wrong = [("pid", "x"), ("heartbeat", "x"), ("step", "3"), ("total", None)]
     wrong += [("state", "paused"), ("state", []), ("stage", 3), ("pid", 1.5)]
     for name, value in wrong:
         write_json(tmp_path / "status.json", whole | {name: value})
-        assert read_status(tmp_path) is None, (name, value)
+        found = read_status(tmp_path)
+        assert found is not None and found.state == "died", (name, value)
     write_json(tmp_path / "status.json", whole | {"pid": -1, "unheard": "of"})
     found = read_status(tmp_path)
     assert found is not None and found.state == "died"
+    assert found.message == "the process is gone"
 
 
 @pytest.mark.parametrize("field", [one.name for one in fields(Status)])
-def test_a_status_without_a_field_is_none(tmp_path: Path, field: str) -> None:
-    """It is not that of the process which reads it."""
-    written = asdict(Status())
-    del written[field]
-    write_json(tmp_path / "status.json", written)
-    assert read_status(tmp_path) is None
+def test_a_status_without_a_field_is_not_made_up(tmp_path: Path, field: str) -> None:
+    """What it lacks is not that of the process which reads it; what it has stays."""
+    written = asdict(Status(state="stopped", stage="training", step=3, total=9))
+    lacking = {name: value for name, value in written.items() if name != field}
+    write_json(tmp_path / "status.json", lacking)
+    found = read_status(tmp_path)
+    assert found is not None and found.state == "died"
+    assert getattr(found, field) != written[field]
+    kept = {name for name in lacking if name not in ("state", "message")}
+    assert all(getattr(found, name) == written[name] for name in kept)
 
 
 def test_metrics_are_read_on_from_where_one_was(tmp_path: Path) -> None:

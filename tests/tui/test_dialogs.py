@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Button, Input
 
 from lorajax.errors import ConfigError
 from lorajax.service.learning.settings import read_settings, save_settings
@@ -158,3 +158,20 @@ async def test_a_name_for_a_file_that_no_disk_can_hold(
         await until(pilot, lambda: asked == [Path("configs", "x" * 300 + ".yaml")])
     with pytest.raises(ConfigError, match="File name too long"):
         save_settings(read_settings(config), asked[0])
+
+
+async def test_all_of_the_dialog_for_a_folder_is_in_sight_on_a_small_screen(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        line = await dialog(pilot)
+        line.value = "/no such folder"
+        line.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "no such folder." in screen_text(pilot))
+        box = app.screen.query_one(".dialog").region
+        for button in app.screen.query(Button):
+            assert button.region in box.shrink((1, 1, 1, 1))
+            assert str(button.label) in screen_text(pilot)
+        assert app.screen.query_one(Folders).size.height >= 3

@@ -147,3 +147,65 @@ async def test_a_condition_on_labels_knows_what_was_just_said(
         await until(pilot, lambda: "Nothing is said" in words(pilot, "#labels"))
         await pilot.press("escape")
         await until(pilot, lambda: "0 of 6" in screen_text(pilot))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 40)])
+async def test_many_labels_are_scrolled_and_complaints_are_in_sight(
+    make_app: MakeApp, size: tuple[int, int]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        table = await opened(pilot)
+        key = table.key_at_cursor()
+        assert key is not None
+        said = [("tag", f"tag-{i:02}") for i in range(30)]
+        labelling.change(app.library, [key], say=said)
+        await pilot.press("e")
+        await until(pilot, lambda: "tag-00" in screen_text(pilot))
+        assert "tag-29" not in screen_text(pilot)
+        await pilot.press(*["down"] * 30)
+        await until(pilot, lambda: "tag-29" in screen_text(pilot))
+        assert "tag-00" not in screen_text(pilot)
+        await pilot.press(*"ink", "enter")
+        await until(pilot, lambda: "expected field=value" in screen_text(pilot))
+        assert "Esc closes" in screen_text(pilot)
+        await pilot.press(*["up"] * 30)
+        await until(pilot, lambda: "tag-00" in screen_text(pilot))
+
+
+async def test_what_was_said_counts_also_where_the_dialog_was_left(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("slash", *"style=ink")
+        await until(pilot, lambda: "0 of 6" in screen_text(pilot))
+        app.screen.query_one("#filter", Input).value = ""
+        await pilot.press("enter", "e")
+        await until(pilot, lambda: "Nothing is said" in words(pilot, "#labels"))
+        with holding((labelling, "change")) as let_go:
+            await pilot.press(*"style=ink", "enter")
+            await pilot.press("escape", "slash", *"style=ink")
+            await until(pilot, lambda: "0 of 6" in screen_text(pilot))
+            let_go()
+            await until(pilot, lambda: "1 of 6" in screen_text(pilot))
+        assert not app._notifications
+
+
+async def test_what_is_refused_is_said_also_where_the_dialog_was_left(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("e")
+        await until(pilot, lambda: "Nothing is said" in words(pilot, "#labels"))
+        with holding((labelling, "parse_words")) as let_go:
+            await pilot.press(*"[b]ink", "enter", "escape")
+            assert not app._notifications
+            let_go()
+            await until(pilot, lambda: bool(app._notifications))
+        (said,) = app._notifications
+        assert said.severity == "error" and "[b]ink" in said.message
+        assert app.words_said == 0

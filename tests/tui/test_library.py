@@ -16,6 +16,7 @@ from textual.widgets import DirectoryTree, Input, Static
 from lorajax.errors import LorajaxError
 from lorajax.library import Entry, Facts, Library, Refusal
 from lorajax.service.collection import library as service
+from lorajax.service.collection import previews
 from lorajax.service.likeness import comparing
 from lorajax.service.progress import Progress
 from lorajax_tui.reading_turn import READING
@@ -114,6 +115,39 @@ async def test_a_file_that_is_read_long_keeps_nobody_waiting(make_app: MakeApp) 
                 await pilot.pause(0.5)
             await pilot.press("slash", *"base=sdxl")
             await until(pilot, lambda: table.row_count == 2, 3)
+
+
+async def test_disks_that_hang_hold_one_thread_and_the_last_look_is_shown(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, asked, pixels = threading.Event(), [], np.zeros((4, 4, 3), np.uint8)
+
+    def hanging(entry: Entry) -> np.ndarray:
+        asked.append(entry.facts.name)
+        gate.wait(30)
+        return pixels
+
+    monkeypatch.setattr(previews, "preview", hanging)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        with ThreadPoolExecutor(3) as threads:
+            asyncio.get_running_loop().set_default_executor(threads)
+            table = await opened(pilot)
+            await until(pilot, lambda: len(asked) == 1)
+            for _ in range(4):
+                await pilot.press("j")
+                await pilot.pause(0.5)
+            name = names(table)[4]
+            assert name in words(pilot, "#facts") and len(asked) == 1
+            await pilot.press("slash", *"base=sdxl")
+            await until(pilot, lambda: table.row_count == 2, 3)
+            await pilot.press("escape")
+            await until(pilot, lambda: table.row_count == 6)
+            gate.set()
+            picture = app.screen.query_one(Picture)
+            await until(pilot, lambda: len(asked) > 1 and bool(picture.display))
+            row = table.row_at_cursor()
+            assert row is not None and asked[-1] == row["name"]
 
 
 @pytest.mark.parametrize("there", [0, 1])  # 1: it goes away in between
@@ -242,6 +276,26 @@ async def test_a_library_that_is_not_there_invites(
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "Your library is empty" in screen_text(pilot))
         assert "Press i" in screen_text(pilot)
+
+
+async def test_a_library_that_holds_nothing_invites(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    Library.open(tmp_path / "new.sqlite").close()
+    app = make_app(tmp_path / "new.sqlite")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Your library is empty" in screen_text(pilot))
+        await pilot.press("slash", *"ink", "enter", "s", "escape", "e", "d", "r")
+        await until(pilot, lambda: "Your library is empty" in screen_text(pilot))
+        for key, title in (
+            ("2", "No LoRA is chosen yet"),
+            ("3", "No map yet"),
+            ("4", "Nothing to ask"),
+            ("7", "Your library is empty"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda title=title: title in screen_text(pilot))
+        assert not app._notifications
 
 
 async def test_a_damaged_library_is_an_error_with_advice(
@@ -429,3 +483,19 @@ async def test_an_older_reading_does_not_come_back(
         gate.set()
         await pilot.pause(0.3)
         assert table.row_count == 5
+
+
+async def test_where_it_is_strong_takes_a_line_a_block(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = [f"unet.down_blocks_{'x' * 30}.{i}" for i in range(3)]
+    found = tuple(comparing.Strength(block, 1.0, 1.0) for block in blocks)
+    monkeypatch.setattr(comparing, "strengths", lambda *asked: found)
+    monkeypatch.setattr(browse, "_is_light", lambda entry: True)
+    app = make_app()
+    async with app.run_test(size=(120, 50)) as pilot:
+        await opened(pilot)
+        await until(pilot, lambda: "where it is strong" in screen_text(pilot))
+        told = words(pilot, "#strengths").splitlines()
+        assert len(told) == 1 + len(blocks)
+        assert all(line.endswith("━" * 8 + " 100%") for line in told[1:])

@@ -15,6 +15,7 @@ from lorajax_tui.braille import View, towards
 from lorajax_tui.messages import MapFailed, MapLoaded
 from lorajax_tui.screens.map import MapScreen
 from lorajax_tui.screens.neighbours import NeighboursScreen
+from lorajax_tui.widgets.details import Details
 from lorajax_tui.widgets.scatter import Scatter
 from tests.tui.conftest import NAMES, MakeApp
 from tests.tui.driving import opened, screen_text, until, words
@@ -379,3 +380,22 @@ async def test_arrows_move_on_the_map_after_the_details_of_a_narrow_screen(
         await pilot.press("d", "d", "right", "left", "up", "down")
         await pilot.pause()
         assert app.focused is scatter and before is None and scatter.cursor is not None
+
+
+async def test_details_stay_while_a_narrow_map_is_drawn_anew(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        scatter = await shown(pilot)
+        screen = app.screen
+        assert isinstance(screen, MapScreen)
+        await until(pilot, lambda: app.focused is scatter)
+        await pilot.press("right", "d")
+        details, asked = screen.query_one(Details), screen._asked
+        await until(pilot, lambda: app.focused is details)
+        app.words_said += 1
+        await until(pilot, lambda: screen._asked > asked)
+        await until(pilot, lambda: not screen.is_at_work("map"))
+        await pilot.pause(0.2)
+        assert app.focused is details and details.display
+        await pilot.press("d")
+        await until(pilot, lambda: app.focused is scatter)

@@ -14,6 +14,7 @@ from lorajax.service.likeness.searching import Query, search
 from lorajax_tui.screens import neighbours
 from lorajax_tui.screens.neighbours import NearTable, NeighboursScreen
 from lorajax_tui.screens.why import WhyScreen
+from lorajax_tui.widgets.details import Details
 from tests.tui.conftest import MakeApp
 from tests.tui.driving import opened, screen_text, until, words
 from tests.tui.holding import holding
@@ -246,3 +247,44 @@ async def test_who_walks_on_from_the_details_sees_where(make_app: MakeApp) -> No
         await pilot.press("d", "plus")
         await until(pilot, lambda: "Ink line + " in screen_text(pilot))
         assert app.focused is near
+
+
+async def test_narrow_details_stay_until_one_goes_on(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await near(app, pilot)
+        details, before = app.screen.query_one(Details), app.collection
+        await pilot.press("d", "r")
+        await until(pilot, lambda: app.collection is not before)
+        await pilot.pause(0.5)
+        assert app.focused is details and details.display
+        trail = words(pilot, "#trail")
+        await pilot.press("plus")
+        await until(pilot, lambda: app.focused is table)
+        assert not details.display and words(pilot, "#trail") != trail
+
+
+async def test_why_keeps_its_numbers_on_a_narrow_screen(make_app: MakeApp) -> None:
+    name = "unet down blocks, cross-attention to the text, output projection"
+    parts = tuple(
+        explaining.Part(name, -0.2 - i / 1000, -0.91, (1.0, 0.44), 36)
+        for i in range(30)
+    )
+    found = explaining.Explanation("Ink", "Oil", "s", 0.51, 0.01, parts, parts)
+    app = make_app(question=Answering(explanation_document(found)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await near(app, pilot)
+        await pilot.press("w")
+        await until(pilot, lambda: "Ink and Oil: 0.510" in screen_text(pilot))
+
+        def row() -> str:
+            return next(x for x in screen_text(pilot).splitlines() if "-0.200" in x)
+
+        for width in (80, 100, 120, 80):
+            await pilot.resize_terminal(width, 24)
+            await until(pilot, lambda: "second" in screen_text(pilot))
+            await pilot.pause(0.1)
+            assert row().split("-0.200")[1].split()[:3] == ["-0.91", "100%", "44%"]
+            assert "unet down blocks" in row() and "… ×36" in row()

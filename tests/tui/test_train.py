@@ -283,3 +283,87 @@ async def test_a_ninth_run_beside_others_is_refused_in_words(
         (said,) = app._notifications
         assert said.title == "At most 8 runs stand side by side"
         assert len(runs.marked) == MOST_MARKED
+
+
+async def test_a_run_is_continued_once_and_said_to_be_at_once(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put_run(tmp_path / "runs" / "one", state="stopped")
+    gate, asked = threading.Event(), []
+
+    def slow(path: Path, command: Any) -> Path:
+        asked.append(path)
+        gate.wait(10)
+        return path
+
+    monkeypatch.setattr(runs_service, "resume_run", slow)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: "stopped" in words(pilot, "#run-head"))
+        await pilot.press("c", "c", "c")
+        assert [n.title for n in app._notifications] == ["Continuing one"]
+        await until(pilot, lambda: bool(asked))
+        await pilot.press("c")
+        gate.set()
+        screen = app.screen
+        assert isinstance(screen, TrainScreen)
+        await until(pilot, lambda: not screen.is_at_work(f"resume {path}"))
+        assert asked == [path]
+
+
+async def test_a_run_that_goes_on_leaves_the_choice_where_it_is(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        put_run(tmp_path / "runs" / name, state="stopped")
+    gate, done = threading.Event(), threading.Event()
+
+    def slow(path: Path, command: Any) -> Path:
+        gate.wait(10)
+        done.set()
+        return path
+
+    monkeypatch.setattr(runs_service, "resume_run", slow)
+    monkeypatch.setattr(train, "_LIST_SECONDS", 0.05)
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: "stopped" in words(pilot, "#run-head"))
+        screen = app.screen
+        assert isinstance(screen, TrainScreen)
+        runs = screen.query_one(RunList)
+        first, second = (Path(str(option.id)) for option in runs.options)
+        assert screen.chosen == first
+        await pilot.press("c", "down")
+        await until(pilot, lambda: second.name in words(pilot, "#run-head"))
+        gate.set()
+        await until(pilot, done.is_set)
+        await pilot.pause(0.5)
+        assert screen.chosen == second and runs.highlighted == 1
+        assert second.name in words(pilot, "#run-head")
+        screen.chosen = first  # as a start would do
+        await until(pilot, lambda: runs.highlighted == 0)
+
+
+@pytest.mark.parametrize(("width", "shown"), [(80, 4), (160, 8)])
+async def test_facts_of_many_runs_keep_their_names(
+    make_app: MakeApp, tmp_path: Path, width: int, shown: int
+) -> None:
+    for i in range(MOST_MARKED):
+        folder = tmp_path / "runs" / f"base-with-a-long-name-{i}"
+        put_run(folder, f"training: {{lr: {i}.5}}\n", state="finished")
+    app = make_app()
+    async with app.run_test(size=(width, 24)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: bool(app.screen.query(RunList)))
+        runs = app.screen.query_one(RunList)
+        await until(pilot, lambda: runs.option_count == MOST_MARKED)
+        runs.focus()
+        await pilot.press(*("space", "down") * MOST_MARKED)
+        await until(pilot, lambda: "training.lr" in words(pilot, "#runs-table"))
+        told = words(pilot, "#runs-table").splitlines()
+        (settings,) = (line for line in told if line.startswith("training.lr"))
+        assert len(settings.split()) == 1 + shown
+        assert any(line.startswith("last triplet") for line in told)
+        assert ("and 4 runs" in told[-1]) == (shown < MOST_MARKED)

@@ -62,7 +62,7 @@ class Collection:
 
     def __init__(self, path: Path, columns: dict[str, list[Any]]) -> None:
         self.path = path
-        table = pa.table(columns)
+        table = _typed(pa.table(columns))
         words = [pc.cast(table[name], pa.string()) for name in SEARCHED]
         self._haystack = pc.utf8_lower(pc.binary_join_element_wise(*words, " "))
         self._table = table.append_column("sort_name", pc.utf8_lower(table["name"]))
@@ -123,6 +123,15 @@ class Collection:
         self._sorted = self._table.take(rows)
         self._sorted_haystack = self._haystack.take(rows)
         self._order = (column, descending)
+
+
+def _typed(table: pa.Table) -> pa.Table:
+    """A column without a value has no type of its own; it gets that of texts."""
+    fields = [
+        field.with_type(pa.string()) if pa.types.is_null(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
 
 
 def _fitting(

@@ -1,7 +1,8 @@
-"""Weights are read one at a time, and only for who still waits.
+"""Files of LoRAs are read one at a time, and only for who still waits.
 
-Who browses faster than files are read fills neither the memory nor the few threads,
-which everything that is slow shares and which the application waits for at its end.
+Who browses faster than files are read, or on a disk that hangs, fills neither the
+memory nor the few threads, which everything that is slow shares and which the
+application waits for at its end.
 """
 
 from __future__ import annotations
@@ -12,23 +13,24 @@ from threading import Lock
 
 from textual.worker import get_current_worker
 
-READING = Lock()
+READING = Lock()  # weights
+PICTURES = Lock()  # which do not wait for weights
 _SECONDS = 0.25
 
 
 @contextmanager
-def reading_turn() -> Iterator[bool]:
+def reading_turn(turn: Lock = READING) -> Iterator[bool]:
     """Waits for the turn to read, in the thread of a worker.
 
     Yields:
       False where the worker has been cancelled: nobody waits for what would be read.
     """
     worker = get_current_worker()
-    while not READING.acquire(timeout=_SECONDS):
+    while not turn.acquire(timeout=_SECONDS):
         if worker.is_cancelled:
             yield False
             return
     try:
         yield not worker.is_cancelled
     finally:
-        READING.release()
+        turn.release()

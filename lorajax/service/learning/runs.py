@@ -19,6 +19,7 @@ import psutil
 import yaml
 
 from lorajax.errors import CheckpointError, ConfigError
+from lorajax.service.learning.claiming import claimed
 from lorajax.service.processes import start_detached
 from lorajax.training.run_dir import (
     Status,
@@ -61,6 +62,11 @@ class Run:
     @property
     def is_active(self) -> bool:
         return self.state in ("running", "starting")
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether it has ended before it was finished."""
+        return not self.is_active and self.state != "finished"
 
 
 def list_runs(root: Path = Path("checkpoints")) -> list[Run]:
@@ -132,41 +138,55 @@ def resume_run(path: Path, command: Sequence[str] = TRAIN) -> Path:
     A process that is about to end is waited for, some seconds.
 
     Raises:
-      CheckpointError: when it still runs, has ended, or has nothing to go on from.
+      CheckpointError: when it still runs, has ended, is being continued already, or
+        has nothing to go on from.
     """
+    _ended(path)  # before anything is written
+    with claimed(path):
+        _await_end(path)
+        if not (path / "config.yaml").is_file():
+            raise CheckpointError(
+                f"{path.name}: it ended before it had written its configuration",
+                "start it anew from its configuration file",
+            )
+        (path / "stop").unlink(missing_ok=True)
+        (path / "status.json").unlink(missing_ok=True)
+        places = [f"run.name={path.name}", f"run.root={path.parent.absolute()}"]
+        config = str((path / "config.yaml").absolute())
+        return _launch(path, [*command, config, *places, "run.resume=true"])
+
+
+def _ended(path: Path) -> Run:
+    """A run as it is now, if it has ended before it was finished."""
     run = read_run(path)
-    if run.is_active or run.state == "finished":
+    if not run.is_resumable:
         raise CheckpointError(
             f"{run.name}: a {run.state} run cannot be continued",
             "only stopped, failed and died runs can",
         )
-    owners = [_launched(_read_json(path / "launch.json"))]
-    owners += [_identity(run.status)] if run.status else []
-    if not _have_ended([owner for owner in owners if owner]):
-        raise CheckpointError(
-            f"{run.name}: its process has not ended yet",
-            "wait a moment, then continue it",
-        )
-    if not (path / "config.yaml").is_file():
-        raise CheckpointError(
-            f"{run.name}: it ended before it had written its configuration",
-            "start it anew from its configuration file",
-        )
-    (path / "stop").unlink(missing_ok=True)
-    (path / "status.json").unlink(missing_ok=True)
-    places = [f"run.name={path.name}", f"run.root={path.parent.absolute()}"]
-    config = str((path / "config.yaml").absolute())
-    return _launch(path, [*command, config, *places, "run.resume=true"])
+    return run
 
 
-def _have_ended(processes: Sequence[tuple[int, float]]) -> bool:
-    """Whether these have; one that has just stopped gets a moment to do so."""
+def _await_end(path: Path) -> None:
+    """Gives the process of a run that has just stopped a moment to end.
+
+    The run is looked at again each time: another one may have gone on with it.
+    """
     end = time.monotonic() + ENDING_SECONDS
-    while any(is_same_process(*process) for process in processes):
+    while any(is_same_process(*owner) for owner in _owners(_ended(path))):
         if time.monotonic() > end:
-            return False
+            raise CheckpointError(
+                f"{path.name}: its process has not ended yet",
+                "wait a moment, then continue it",
+            )
         time.sleep(0.05)
-    return True
+
+
+def _owners(run: Run) -> list[tuple[int, float]]:
+    """The processes that worked on a run last."""
+    owners = [_launched(_read_json(run.path / "launch.json"))]
+    owners += [_identity(run.status)] if run.status else []
+    return [owner for owner in owners if owner]
 
 
 def stop_run(path: Path) -> None:

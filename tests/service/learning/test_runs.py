@@ -2,9 +2,11 @@
 
 import json
 import os
+import threading
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,7 @@ import pytest
 
 from lorajax.errors import CheckpointError, ConfigError
 from lorajax.service.learning import runs
+from lorajax.service.learning.claiming import claimed
 from lorajax.service.learning.configs import SHIPPED, find_configs, shipped
 from lorajax.service.learning.curves import read_curves
 from lorajax.service.learning.runs import (
@@ -23,6 +26,7 @@ from lorajax.service.learning.runs import (
     start_run,
     stop_run,
 )
+from lorajax.service.processes import start_detached
 from lorajax.training.run_dir import RunDir, is_same_process
 
 Command = tuple[str, str]
@@ -102,6 +106,60 @@ def test_a_run_whose_process_lives_is_not_continued(
     assert (path / "status.json").is_file()
 
 
+def test_of_many_that_continue_a_run_at_once_one_does(
+    trainer: Command, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = start_run(config, ["pause=0.2"], tmp_path, trainer)
+    wait_for(lambda: read_run(path).state == "running")
+    stop_run(path)
+    wait_for(lambda: read_run(path).state == "stopped" and not is_running(path))
+    launched, together = [], threading.Barrier(4)
+
+    def launch(command: Sequence[str], log: Path) -> psutil.Process:
+        time.sleep(0.2)  # so that all others come meanwhile
+        launched.append(command)
+        return start_detached(command, log)
+
+    monkeypatch.setattr(runs, "start_detached", launch)
+
+    def resume(number: int) -> str:
+        together.wait()
+        try:
+            return str(resume_run(path, trainer))
+        except CheckpointError as error:
+            return error.message
+
+    with ThreadPoolExecutor(4) as threads:
+        said = list(threads.map(resume, range(4)))
+    assert len(launched) == said.count(str(path)) == 1
+    assert sum("is being continued already" in words for words in said) == 3
+    wait_for(lambda: read_run(path).state == "finished")
+
+
+def test_a_run_that_another_went_on_with_is_left_alone(
+    trainer: Command, config: Path, tmp_path: Path
+) -> None:
+    path = start_run(config, ["pause=0.2"], tmp_path, trainer)
+    wait_for(lambda: read_run(path).state == "running")
+    stop_run(path)
+    wait_for(lambda: read_run(path).state == "stopped" and not is_running(path))
+    with claimed(path), pytest.raises(CheckpointError, match="continued already"):
+        resume_run(path, trainer)
+    assert (path / "status.json").is_file()
+    assert resume_run(path, trainer) == path
+    with pytest.raises(CheckpointError, match="cannot be continued"):
+        resume_run(path, trainer)
+    wait_for(lambda: read_run(path).state == "finished")
+
+
+def test_a_run_whose_folder_cannot_be_written_is_not_continued(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    RunDir(path).update(state="stopped")
+    (path / "continuing").mkdir()  # as a closed folder would do, for root as well
+    with pytest.raises(CheckpointError, match="its folder cannot be claimed"):
+        resume_run(path, ("python", "never started"))
+
+
 def test_a_run_that_never_got_going_says_why(
     trainer: Command, config: Path, tmp_path: Path
 ) -> None:
@@ -147,9 +205,24 @@ def test_broken_files_of_a_run_do_not_break_the_list(tmp_path: Path) -> None:
     (run / "metrics.jsonl").write_text('{"kind": "train", "step": 1, "loss": 2}\n{oh\n')
     (tmp_path / "not a run").mkdir()
     (found,) = list_runs(tmp_path)
-    assert found.status is None and found.config == {}
+    assert found.state == "died" and found.config == {}
     assert read_curves(run).last("loss") == 2.0
     assert list_runs(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize("left", ["", '{"state": "runn'])
+def test_a_run_whose_status_was_lost_can_be_continued(
+    trainer: Command, tmp_path: Path, left: str
+) -> None:
+    path = tmp_path / "run"  # started in a terminal: nobody wrote what was launched
+    path.mkdir()
+    (path / "config.yaml").write_text('{"training": {"steps": 3}}')
+    (path / "status.json").write_text(left)
+    (run,) = list_runs(tmp_path)
+    assert run.state == "died" and run.is_resumable
+    assert run.status and run.status.message == "its status cannot be read"
+    resume_run(path, trainer)
+    wait_for(lambda: read_run(path).state == "finished")
 
 
 def test_curves_are_read_piece_by_piece(tmp_path: Path) -> None:

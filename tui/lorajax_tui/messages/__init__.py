@@ -15,7 +15,6 @@ from lorajax_tui.messages.library import EntryLoaded as EntryLoaded
 from lorajax_tui.messages.library import IndexFailed as IndexFailed
 from lorajax_tui.messages.library import IndexFinished as IndexFinished
 from lorajax_tui.messages.library import IndexProgressed as IndexProgressed
-from lorajax_tui.messages.library import LabelsRead as LabelsRead
 from lorajax_tui.messages.library import PageLoaded as PageLoaded
 from lorajax_tui.messages.library import PictureLoaded as PictureLoaded
 from lorajax_tui.messages.library import RefusedListed as RefusedListed
@@ -47,6 +46,7 @@ from lorajax_tui.messages.runs import FormReady as FormReady
 from lorajax_tui.messages.runs import LogRead as LogRead
 from lorajax_tui.messages.runs import MeasuredListed as MeasuredListed
 from lorajax_tui.messages.runs import ReportWritten as ReportWritten
+from lorajax_tui.messages.runs import RunContinued as RunContinued
 from lorajax_tui.messages.runs import RunRead as RunRead
 from lorajax_tui.messages.runs import RunsListed as RunsListed
 from lorajax_tui.messages.runs import RunsRead as RunsRead

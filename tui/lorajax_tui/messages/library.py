@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from lorajax.errors import LorajaxError
     from lorajax.service.collection.library import Entry, Refusal
-    from lorajax.service.labels.labelling import Change, Labelled
     from lorajax.service.likeness.comparing import Strength
     from lorajax.service.progress import Progress
     from lorajax_tui.collection import Collection
@@ -77,20 +76,6 @@ class StrengthsFailed(Message):
 
     key: str
     error: LorajaxError
-
-
-@dataclass
-class LabelsRead(Message):
-    """What is said of one LoRA, None where that cannot be read.
-
-    `word` is what a person had written, `undone` how a change was taken back, and
-    `complaint` why one was refused.
-    """
-
-    labelled: Labelled | None = None
-    word: str = ""
-    undone: Change | None = None
-    complaint: str = ""
 
 
 @dataclass

@@ -74,7 +74,14 @@ class LogRead(Message):
 
 @dataclass
 class RunStarted(Message):
-    """A run has been started, or continued, in this folder."""
+    """A run has been started in this folder."""
+
+    path: Path
+
+
+@dataclass
+class RunContinued(Message):
+    """The run in this folder goes on."""
 
     path: Path
 

@@ -23,7 +23,7 @@ from lorajax_tui.messages import (
     StrengthsLoaded,
     TaskFailed,
 )
-from lorajax_tui.reading_turn import reading_turn
+from lorajax_tui.reading_turn import PICTURES, reading_turn
 from lorajax_tui.screens.frame import WIDE, Frame
 from lorajax_tui.widgets.details import Details
 
@@ -122,8 +122,7 @@ class Browse(Frame):
 
     @work(thread=True, exclusive=True, group="entry", exit_on_error=False)
     def _read_entry(self, key: str) -> None:
-        """Facts at once, then the picture, its copies, then the weights."""
-        from lorajax.service.collection.previews import preview
+        """Facts at once, then its copies, the picture, and the weights."""
         from lorajax.service.likeness.duplicates import copies_of
 
         worker, library = get_current_worker(), self.lorajax.library
@@ -132,13 +131,23 @@ class Browse(Frame):
             self.post_message(EntryLoaded(key, entry))
             if entry is None or worker.is_cancelled:
                 return
-            self.post_message(PictureLoaded(key, preview(entry)))
             if copies := copies_of(library, key):
                 self.post_message(CopiesFound(key, copies))
         except LorajaxError as error:
             self.post_message(TaskFailed(error))
         else:
+            self._read_picture(entry)
             self._read_strengths(entry)
+
+    def _read_picture(self, entry: service.Entry) -> None:
+        """Reads the picture in the same thread; its disk may hang."""
+        from lorajax.service.collection.previews import preview
+
+        if PICTURES.locked():  # it may take long: that of another one goes
+            self.post_message(PictureLoaded(entry.key, None))
+        with reading_turn(PICTURES) as is_wanted:
+            if is_wanted:
+                self.post_message(PictureLoaded(entry.key, preview(entry)))
 
     def _read_strengths(self, entry: service.Entry) -> None:
         """Reads the weights in the same thread, when no other one does."""

@@ -31,6 +31,12 @@ class Filtered(Browse):
         """What the line filters, and what gets the focus when it is left."""
         raise NotImplementedError
 
+    def focus_filtered(self) -> None:
+        """Takes the focus to what is shown anew, but not from a line or details."""
+        # Where it was hidden, textual gave its focus to whatever comes next.
+        if not isinstance(self.focused, Input) and not self.has_class("-details"):
+            self.filtered().focus()
+
     def refilter(self) -> None:
         """Shows what fits the line now."""
         raise NotImplementedError

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, DirectoryTree, Input, Static
 
-from lorajax_tui.screens.frame import Candid
+from lorajax_tui.screens.frame import SHORT_OR_TALL, Candid
 from lorajax_tui.widgets.folders import (
     Folders,
     FolderSuggester,
@@ -25,6 +25,7 @@ from lorajax_tui.widgets.folders import (
 class IndexDialog(Candid, ModalScreen[Path | None]):
     """Asks for a folder; nothing in it is changed."""
 
+    VERTICAL_BREAKPOINTS = SHORT_OR_TALL
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
 
     def __init__(self, folder: str = "") -> None:

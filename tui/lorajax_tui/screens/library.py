@@ -9,7 +9,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
-from textual.widgets import ContentSwitcher, Input, Static
+from textual.widgets import ContentSwitcher, Static
 from textual_fastdatatable import DataTable
 
 from lorajax.errors import LorajaxError
@@ -86,7 +86,7 @@ class LibraryScreen(Filtered, Indexing):
         table.base_width = page.widest("base_model")
         self._switch("table")
         table.show_view(page.view("", "name", False), "name", False)
-        self._focus_table()
+        self.focus_filtered()
         self.query_one("#shown", Static).update("reading …", layout=False)
 
     def _show_collection(self, collection: Collection | None) -> None:
@@ -97,12 +97,7 @@ class LibraryScreen(Filtered, Indexing):
         self.filtering = ConditionsFitted("")  # what fitted the former collection
         self.query_one(CollectionTable).base_width = collection.widest("base_model")
         self.refilter()
-        self._focus_table()
-
-    def _focus_table(self) -> None:
-        # Where the table was hidden, textual gave its focus to whatever comes next.
-        if not isinstance(self.focused, Input) and not self.has_class("-details"):
-            self.filtered().focus()
+        self.focus_filtered()
 
     def _show_trouble(self, trouble: LorajaxError | None) -> None:
         if trouble is None:

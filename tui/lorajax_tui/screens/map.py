@@ -155,8 +155,7 @@ class MapScreen(Filtered):
             words = "It has no vector in this space."
             self.notify(words, title="Not on the map", markup=False)
             self._wanted = ""
-        if not isinstance(self.focused, Input):
-            scatter.focus()
+        self.focus_filtered()
         self.filtering = ConditionsFitted("")  # the collection may be another one
         self.refilter()
 

@@ -10,7 +10,7 @@ from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
-from textual.widgets import ContentSwitcher, DataTable, Input, Static
+from textual.widgets import ContentSwitcher, DataTable, Static
 
 from lorajax.errors import LorajaxError
 from lorajax.service.likeness.filter_line import parse_line
@@ -163,6 +163,8 @@ class NeighboursScreen(Filtered):
         found = message.results
         if not self.trail or message.asked != self._asked:
             return
+        if self._step != message.asked[0]:
+            self.remove_class("-details")  # who goes on looks at what is near
         self._space, self._step = found.space, message.asked[0]
         if not found.matches:
             if parse_line(message.asked[1]):
@@ -177,8 +179,7 @@ class NeighboursScreen(Filtered):
         self.query_one(NearTable).show(found.matches)
         self.query_one(ContentSwitcher).current = "near"
         self.remove_class("-notice")
-        if not isinstance(self.focused, Input):
-            self.query_one(NearTable).focus()
+        self.focus_filtered()
 
     @on(NeighboursFailed)
     def _show_failure(self, message: NeighboursFailed) -> None:

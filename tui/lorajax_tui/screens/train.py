@@ -18,6 +18,7 @@ from lorajax.errors import LorajaxError
 from lorajax.service.learning import runs as service
 from lorajax_tui.messages import (
     FormReady,
+    RunContinued,
     RunRead,
     RunsListed,
     RunsRead,
@@ -151,6 +152,8 @@ class TrainScreen(Frame):
     @on(RunRead)
     def _show_run(self, message: RunRead) -> None:
         several = len(self.query_one(RunList).marked) > 1
+        runs = self._runs  # which were listed up to two seconds ago
+        self._runs = [message.run if r.path == message.run.path else r for r in runs]
         if message.run.path == self.chosen and not several:
             self._switch("run")
             self.query_one(RunView).show(message)
@@ -169,9 +172,11 @@ class TrainScreen(Frame):
         self.query_one("#columns > ContentSwitcher", ContentSwitcher).current = name
 
     @on(OptionList.OptionHighlighted, "#runs")
-    def _run_chosen(self, event: OptionList.OptionHighlighted) -> None:
-        if event.option.id is not None:
-            self.chosen = Path(event.option.id)
+    def _run_chosen(self) -> None:
+        # what is under the cursor now, which may have been moved on since
+        option = self.query_one(RunList).highlighted_option
+        if option is not None and option.id is not None:
+            self.chosen = Path(option.id)
             self.after_rest(self._watch_chosen)
 
     def recolour(self) -> None:
@@ -247,23 +252,38 @@ class TrainScreen(Frame):
             self.post_message(RunStarted(path))
 
     def action_resume(self) -> None:
-        if self.chosen is not None:
-            self._resume(self.chosen)
+        """Continues the chosen run; that it is on its way is said at once."""
+        path = self.chosen
+        if path is None or self.is_at_work(group := f"resume {path}"):
+            return  # once is enough
+        run = next((run for run in self._runs if run.path == path), None)
+        if run is not None and run.is_resumable:
+            words = "It goes on from its last checkpoint."
+            self.notify(words, title=f"Continuing {safe(path.name)}", markup=False)
+        work = partial(self._resume, path)
+        self.run_worker(work, thread=True, group=group, exit_on_error=False)
 
-    @work(thread=True, group="start", exit_on_error=False)
     def _resume(self, path: Path) -> None:
         try:
             service.resume_run(path, self.lorajax.train_command)
         except LorajaxError as error:
             self.post_message(TaskFailed(error))
         else:
-            self.post_message(RunStarted(path))
+            self.post_message(RunContinued(path))
 
     @on(RunStarted)
     def _run_started(self, message: RunStarted) -> None:
         self.chosen = message.path
-        self._reader.forget(message.path)
         self.query_one(RunList).focus()
+        self._look_anew(message.path)
+
+    @on(RunContinued)
+    def _run_continued(self, message: RunContinued) -> None:
+        """The choice stays: a person may have gone on to another run meanwhile."""
+        self._look_anew(message.path)
+
+    def _look_anew(self, path: Path) -> None:
+        self._reader.forget(path)
         self._list()
         self._watch_chosen()
 

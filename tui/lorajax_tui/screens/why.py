@@ -17,7 +17,7 @@ from textual.widgets import Static
 from lorajax.errors import LorajaxError
 from lorajax_tui.asker import Asker
 from lorajax_tui.messages import Explained, ExplainFailed
-from lorajax_tui.screens.frame import Candid
+from lorajax_tui.screens.frame import WIDE, Candid
 from lorajax_tui.themes import colours
 from lorajax_tui.widgets.meter import meter
 from lorajax_tui.words import safe
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from lorajax.service.likeness.explaining import Explanation, Part
     from lorajax_tui.app import LorajaxApp
 
-_BAR = 20
+_BAR, _NARROW_BAR = 20, 6
+# Cells of a row beside the bar and the name, a scroll bar included; least of a name.
+_OTHERS, _LEAST = 34, 12
 
 
 class WhyScreen(Candid, ModalScreen[None]):
@@ -42,6 +44,7 @@ class WhyScreen(Candid, ModalScreen[None]):
     def __init__(self, first: str, second: str, space: str | None) -> None:
         super().__init__()
         self._asked = (first, second, space)
+        self._found: Explanation | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -wide"):
@@ -69,6 +72,9 @@ class WhyScreen(Candid, ModalScreen[None]):
         except LorajaxError as error:
             self.post_message(ExplainFailed(error))
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show_parts)
+
     def on_unmount(self) -> None:
         self._asker.end()
 
@@ -80,9 +86,15 @@ class WhyScreen(Candid, ModalScreen[None]):
 
     @on(Explained)
     def _show(self, message: Explained) -> None:
-        found = message.explanation
+        self._found = found = message.explanation
         title = f"{safe(found.first)} and {safe(found.second)}: {found.similarity:.3f}"
         self.query_one(".dialog-title", Static).update(Text(title))
+        self._show_parts()
+
+    def _show_parts(self) -> None:
+        found = self._found
+        if found is None:
+            return
         words = (
             "What each part adds, how alike its updates are, and how much of either "
         )
@@ -92,8 +104,10 @@ class WhyScreen(Candid, ModalScreen[None]):
         self.query_one("#why", Static).update(said)
 
     def _table(self, found: Explanation) -> Table:
+        bar = _NARROW_BAR if self.size.width < WIDE else _BAR
+        room = self.query_one(VerticalScroll).container_size.width - bar - _OTHERS
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        table.add_column("part", no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column("part", no_wrap=True)
         table.add_column("adds", no_wrap=True)
         for label in ("alike", "first", "second"):
             table.add_column(label, justify="right", no_wrap=True)
@@ -102,13 +116,23 @@ class WhyScreen(Candid, ModalScreen[None]):
         for group in found.groups:
             colour = "accent" if group in agreeing else "primary"
             colour = "error" if group in differing else colour
-            table.add_row(*self._row(group, group.contribution / largest, colour))
+            share = group.contribution / largest
+            name = self._part_name(group, max(_LEAST, room), colour)
+            table.add_row(name, *self._numbers(group, share, bar, colour))
         return table
 
-    def _row(self, part: Part, share: float, colour: str) -> tuple[Text, ...]:
-        found = colours(self.app)
-        adds = meter(share, _BAR, found, colour).append(f" {part.contribution:+.3f}")
+    def _part_name(self, part: Part, room: int, colour: str) -> Text:
+        """What a part is called, cut at its end, and how many modules it has."""
+        found, modules = colours(self.app), f" ×{part.modules}"
+        name = Text(safe(part.name), found[colour] if colour != "primary" else "")
+        name.truncate(room - len(modules), overflow="ellipsis")
+        return name.append(modules, "dim")
+
+    def _numbers(
+        self, part: Part, share: float, bar: int, colour: str
+    ) -> tuple[Text, ...]:
+        adds = meter(share, bar, colours(self.app), colour)
+        adds.append(f" {part.contribution:+.3f}")
         alike = Text("–" if part.cosine is None else f"{part.cosine:.2f}")
         shares = (Text(f"{value:.0%}", "dim") for value in part.shares)
-        name = Text(safe(part.name), found[colour] if colour != "primary" else "")
-        return (name.append(f" ×{part.modules}", "dim"), adds, alike, *shares)
+        return (adds, alike, *shares)

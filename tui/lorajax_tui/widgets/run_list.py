@@ -80,18 +80,18 @@ class RunList(OptionList):
             self.replace_option_prompt(str(run.path), self._line(run))
 
     def show(self, runs: list[Run], chosen: Path | None) -> None:
-        """Shows the runs; redraws only what has changed."""
+        """Shows the runs, the chosen one under the cursor; redraws what has changed."""
         self._runs = runs
         self.marked = [path for path in self.marked if path in {r.path for r in runs}]
         names = [str(run.path) for run in runs]
-        if names != [option.id for option in self.options]:
-            with self.prevent(OptionList.OptionHighlighted):
+        with self.prevent(OptionList.OptionHighlighted):
+            if names != [option.id for option in self.options]:
                 self.clear_options()
                 self.add_options(Option(self._line(run), str(run.path)) for run in runs)
-                if str(chosen) in names:
-                    self.highlighted = names.index(str(chosen))
-            return
-        self._redraw()
+            else:
+                self._redraw()
+            if str(chosen) in names:
+                self.highlighted = names.index(str(chosen))
 
     def _line(self, run: Run) -> Text:
         sign, colour = STATES[run.state]

@@ -16,7 +16,8 @@ from lorajax_tui.words import safe
 if TYPE_CHECKING:
     from lorajax.service.likeness.comparing import Strength
 
-_BAR = 12
+_ROOM = 36  # cells of the details beside a list
+_BAR, _SHARE = 12, 5
 _NAME = 22
 # What only makes names of blocks long.
 _SHORTER = ("text_model.encoder.", "transformer.", "_blocks", "base_model.model.")
@@ -34,12 +35,13 @@ class Strengths(Static):
         largest = max((one.norm for one in found), default=0.0) or 1.0
         names = [short_block(one.block) for one in found]
         width = max((cell_len(name) for name in names), default=0)
+        bar = max(1, min(_BAR, _ROOM - width - 1 - _SHARE))
         text = Text("\nwhere it is strong\n", no_wrap=True, overflow="ellipsis")
         text.stylize("dim")
         for name, one in zip(names, found, strict=True):
             text.append(name + " " * (width - cell_len(name) + 1), "dim")
-            text.append_text(meter(one.norm / largest, _BAR, colours(self.app)))
-            text.append(f" {one.share:4.0%}\n")
+            text.append_text(meter(one.norm / largest, bar, colours(self.app)))
+            text.append(f" {one.share:{_SHARE - 1}.0%}\n")
         self.update(text)
 
 
