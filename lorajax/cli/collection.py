@@ -34,6 +34,16 @@ BundleOption = Annotated[
 MAX_REFUSALS = 20
 GROUPED_FROM = 3
 MAX_WORDS = 12
+_TOLD = (
+    "added",
+    "updated",
+    "unchanged",
+    "moved",
+    "copies",
+    "reread",
+    "retold",
+    "missing",
+)
 
 
 def inspect(
@@ -199,8 +209,7 @@ def _norm(norm: float | None) -> str:
 
 
 def _print_report(document: dict[str, Any]) -> None:
-    counts = ("added", "updated", "unchanged", "moved", "copies", "retold", "missing")
-    told = ", ".join(f"{document[name]} {name}" for name in counts if document[name])
+    told = ", ".join(f"{document[name]} {name}" for name in _TOLD if document[name])
     say(f"{document['library']}: {told or 'nothing new'}")
     for base, count in document["base_models"].items():
         say(f"  {count} of {base}")

@@ -79,9 +79,11 @@ def _print(found: dict[str, Any]) -> None:
     say(found["name"], "bold")
     modules = f"{found['modules_mapped']} of {found['modules_total']}"
     rank = f"{found['rank_min']} to {found['rank_max']}"
+    labels = {"tag": found["tags"], **found["holds"]}
     rows = [
         *((fact.replace("_", " "), found[fact]) for fact in _FACTS),
-        *(("rank", rank), ("modules", modules), ("tags", ", ".join(found["tags"]))),
+        *(("rank", rank), ("modules", modules), ("tags", ", ".join(labels.pop("tag")))),
+        *((name.replace("_", " "), ", ".join(said)) for name, said in labels.items()),
         *(("file", path) for path in found["paths"]),
         *(("copy", f"{one['name']}  {one['path']}") for one in found["copies"]),
         *(("warning", warning) for warning in found["warnings"]),

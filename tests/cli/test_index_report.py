@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lorajax.cli import app
-from lorajax.cli.collection import _print_report
+from lorajax.cli.collection import _TOLD, _print_report
 from lorajax.library import IndexReport, Library
 from lorajax.library.entry import Refusal
 from lorajax.service.collection import watching
@@ -23,10 +23,10 @@ from lorajax.service.collection import watching
 def test_loras_that_a_switch_left_behind_are_told(
     left: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counts = ("added", "updated", "unchanged", "moved", "copies", "retold", "missing")
     document = {
         "library": "library.sqlite",
-        **dict.fromkeys(counts, 0),
+        **dict.fromkeys(_TOLD, 0),
+        "reread": 3,
         "base_models": {"sd1": 8},
         "refused": (),
         "notes": ("a disk is not plugged in",),
@@ -35,7 +35,8 @@ def test_loras_that_a_switch_left_behind_are_told(
         "readable": 8,
     }
     _print_report(document)
-    said = capsys.readouterr().err
+    out, said = capsys.readouterr()
+    assert "library.sqlite: 3 reread" in out
     assert words in said and "a disk is not plugged in" in said
     assert ("no vector" in said) == bool(left)
 

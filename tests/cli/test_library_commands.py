@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from lorajax.cli import app
 from lorajax.library import Facts, FileStamp, Library, Place, Refusal
+from lorajax.library.labels import change_labels
 from lorajax.library.vectors import matrix
 from lorajax.service.collection.indexing import index_folders
 
@@ -111,6 +112,16 @@ def test_tags_are_a_list_whatever_is_in_them(tmp_path: Path) -> None:
     assert one["tags"] == tags
     assert json.loads(run("show", "a", "--library", path, "--json"))["tags"] == tags
     assert "ink, wash, red" in run("list", "--library", path)
+
+
+def test_a_lora_is_shown_with_the_labels_that_count(path: Path) -> None:
+    with Library.open(path) as library:
+        said = [("tag", "Ink"), ("base_variant", "Pony")]
+        change_labels(library, ["key7"], said)
+    shown = json.loads(run("show", "key7", "--library", path, "--json"))
+    assert shown["holds"] == {"base_variant": ["Pony"], "tag": ["ink"]}
+    told = " ".join(run("show", "key7", "--library", path).split())
+    assert "tags ink" in told and "base variant Pony" in told
 
 
 def test_a_lora_is_shown_with_its_blocks(tmp_path: Path) -> None:

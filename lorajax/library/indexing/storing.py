@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lorajax.errors import ProjectionError
+from lorajax.formats.scan import lora_name
 from lorajax.library.entry import EMBEDDABLE_TIERS, Place, stamp
 from lorajax.library.indexing.description import Description
 from lorajax.library.indexing.listing import Candidate, is_gone
@@ -46,7 +47,8 @@ def _store(run: Run, file: Candidate, found: Description) -> None:
         else:
             if found.sketch is not None:
                 vectors[sketch_space(found.facts.base_model)] = found.sketch
-            run.library.upsert(found.key, found.facts, place, vectors)
+            facts = replace(found.facts, name=_name(run, found))
+            run.library.upsert(found.key, facts, place, vectors)
         run.library.drop_paths(gone)
     run.put(path, Known(file.stamp, found.key, *beside))
     for other in gone:
@@ -77,6 +79,14 @@ def _embed(run: Run, found: Description) -> tuple[str, Float[np.ndarray, " e"] |
             "the weights are too large or too small to embed",
         )
     return space, vector
+
+
+def _name(run: Run, found: Description) -> str:
+    """What a LoRA is called: as before, while a file of that name is left."""
+    before = run.library.query("SELECT name FROM loras WHERE key = ?", found.key)
+    paths = run.paths_of.get(found.key, set())
+    names = {lora_name(path) for path in paths if not run.has_left(path)}
+    return before[0][0] if before and before[0][0] in names else found.facts.name
 
 
 def _classify(run: Run, path: str, key: str) -> tuple[str, list[str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lorajax.library import Library, find
+from lorajax.library.labels import effective, read_labels
 from lorajax.service.collection.library import library_path, refused
 from lorajax.service.likeness.comparing import strengths
 from lorajax.service.likeness.duplicates import copies_of
@@ -41,8 +42,9 @@ def lora_document(path: Path | None, name: str, blocks: bool = False) -> dict[st
       LorajaxError: where nothing or several LoRAs fit, and for a file that cannot be
         read where blocks are wanted.
     """
-    with Library.open(path, create=False) as library:
+    with Library.open(path, create=False) as library, library.snapshot():
         entry = library.entry(name) or find(library, name)
+        held = effective(read_labels(library, keys={entry.key}))
     copies = copies_of(path, entry.key)
     strong = strengths(path, entry.key) if blocks else ()
     return {
@@ -51,6 +53,10 @@ def lora_document(path: Path | None, name: str, blocks: bool = False) -> dict[st
         "paths": list(entry.paths),
         "missing": entry.missing,
         "told": asdict(entry.told),
+        "holds": {
+            field: [label.value for label in found]
+            for (_, field), found in held.items()
+        },
         "copies": [{"key": c.key, "name": c.name, "path": c.path} for c in copies],
         "blocks": [asdict(one) for one in strong],
     }

@@ -98,6 +98,22 @@ def test_a_copy_is_a_further_path_of_the_same_lora(
     assert entry.name == "a" and len(entry.paths) == 2
 
 
+def test_a_lora_with_copies_keeps_its_name_when_all_are_read_again(
+    library: Library, reader: Reader, embedder: FakeEmbedder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "loras"
+    write_lora(folder / "a.safetensors", "one")
+    write_lora(folder / "b.safetensors", "one")
+    run(library, folder, reader, embedder)
+    assert run(library, folder, reader, FakeEmbedder("other")).reread > 0
+    assert library.entries()[0].name == "a"
+    (folder / "a.safetensors").unlink()
+    run(library, folder, reader, FakeEmbedder("another"))
+    library.forget_missing()
+    run(library, folder, reader, FakeEmbedder("a third"))
+    assert library.entries()[0].name == "b"
+
+
 def test_a_deleted_file_is_marked_and_comes_back(
     library: Library, reader: Reader, embedder: FakeEmbedder, tmp_path: Path
 ) -> None:

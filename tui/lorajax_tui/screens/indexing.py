@@ -22,7 +22,7 @@ from lorajax_tui.words import count, safe
 if TYPE_CHECKING:
     from lorajax.service.collection.index_job import IndexJob
 
-_COUNTS = ("added", "updated", "moved", "copies", "missing", "unchanged")
+_COUNTS = ("added", "updated", "moved", "copies", "reread", "missing", "unchanged")
 
 
 class Indexing(Browse):
