@@ -1,9 +1,11 @@
 """What is never opened, and what a file that is no safetensors file really is."""
 
+import os
 import re
 from pathlib import Path
 
 from lorajax.errors import FormatError
+from lorajax.formats.peft_config import WEIGHTS_NAME
 from lorajax.formats.text import clean, shown
 
 READABLE = frozenset({".safetensors", ".sft"})
@@ -47,6 +49,11 @@ def refuse_suffix(path: Path) -> FormatError:
     """The refusal of a file whose name does not promise safetensors."""
     if path.suffix.lower() in PICKLES:
         return refuse_pickle(path)
+    if os.path.isdir(path):
+        return FormatError(
+            f"{shown(path)}: expected a .safetensors file, found a folder",
+            f"name the file in it; in PEFT's folders it is {WEIGHTS_NAME}",
+        )
     return FormatError(
         f"{shown(path)}: expected a .safetensors file, found "
         f"{path.suffix or 'no file type'}",

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from lorajax.formats.peft_config import WEIGHTS_NAME
+
 EMBEDDABLE_TIERS = frozenset({"exact", "direction"})
 # SQLite's; file numbers of Windows and dates that a disk makes up may be larger.
 _LARGEST_INTEGER = 2**63 - 1
@@ -144,10 +146,12 @@ def placed(path: Path) -> Path:
 def file_named(name: str | Path) -> Path | None:
     """The file of a path as a person gave it; None where there is none.
 
-    No word is too odd to be asked: too long for a name, or `~` and nobody's name.
+    PEFT calls a LoRA by its folder: that names the weights in it. No word is too odd to
+    be asked: too long for a name, or `~` and nobody's name.
     """
     path = os.path.expanduser(name)
-    return Path(path) if os.path.isfile(path) else None
+    paths = (path, os.path.join(path, WEIGHTS_NAME))
+    return next((Path(one) for one in paths if os.path.isfile(one)), None)
 
 
 def stamp(path: Path) -> FileStamp:

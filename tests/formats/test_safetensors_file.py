@@ -203,6 +203,12 @@ def test_refuses_a_header_that_lies(path: Path, case: str):
     assert "\n" not in str(refusal.value)
 
 
+def test_a_folder_is_refused_as_one(tmp_path: Path):
+    with pytest.raises(FormatError, match="found a folder") as caught:
+        open_tensor_file(tmp_path)
+    assert "adapter_model.safetensors" in caught.value.hint
+
+
 def test_refuses_too_many_tensors(path: Path):
     header = {str(i): entry([1], i, i + 1, "U8") for i in range(20_001)}
     with pytest.raises(FormatError, match=r"at most 20,000 tensors, found 20,001"):

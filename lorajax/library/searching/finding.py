@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lorajax.errors import LibraryError
-from lorajax.library.entry import Entry, placed
+from lorajax.library.entry import Entry, file_named, placed
 from lorajax.library.store import Library
 from lorajax.library.store.leaving import ALL_PLACED
 
@@ -21,7 +21,7 @@ def find(library: Library, name: str) -> Entry:
     Raises:
       LibraryError: when nothing or more than one LoRA fits; it lists candidates.
     """
-    key = library.key_at(placed(Path(name)))
+    key = library.key_at(placed(file_named(name) or Path(name)))
     known = library.entry(key) if key else None
     return known or _find_by_name(library, name)
 

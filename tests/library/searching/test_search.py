@@ -20,6 +20,7 @@ from lorajax.library import (
     space_of,
     vector_of,
 )
+from lorajax.library.entry import file_named
 
 STAMP = FileStamp(1, 2, 3)
 SPACE = base_space("sd15")
@@ -84,6 +85,18 @@ def test_a_name_is_found_exactly_then_by_a_part(library: Library) -> None:
     assert find(library, "油絵").name == "Oil 油絵"
     path = Path("/sd15/1/Ink wash").absolute()
     assert find(library, str(path)).name == "Ink wash"
+
+
+def test_a_folder_of_peft_names_the_lora_in_it(
+    library: Library, tmp_path: Path
+) -> None:
+    fill(library, ["legal", "other"])
+    weights = tmp_path / "adapters" / "adapter_model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"")
+    library.upsert("it", Facts("legal", "gpt2"), Place(weights, STAMP))
+    assert find(library, str(weights.parent)).key == "it"
+    assert file_named(weights.parent) == weights and file_named(tmp_path) is None
 
 
 def test_an_ambiguous_name_lists_the_candidates(library: Library) -> None:
