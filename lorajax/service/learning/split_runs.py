@@ -247,6 +247,8 @@ def _results(
         "held_out": _held_out(job) if judged else [],
         "rows": table_of(judged, "styles", UNLEARNED) if judged else [],
     }
+    if judged:
+        document["against"] = UNLEARNED
     return document | ({"evaluation_note": reason} if reason else {})
 
 

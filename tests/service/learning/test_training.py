@@ -63,6 +63,14 @@ def test_results_compare_three_methods_on_unseen_styles(
             assert row[metric]["std"] >= 0.0
 
 
+def test_a_run_says_what_its_stars_are_against(
+    tiny_run: TrainingReport, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tiny_run.results["against"] == "unlearned features"
+    print_results(tiny_run.path, tiny_run.results, ())
+    assert "* differs from 'unlearned features'" in capsys.readouterr().err
+
+
 def test_components_are_bounded_by_the_training_loras(tiny_run: TrainingReport) -> None:
     basis = load_model(tiny_run.path).basis
     fitted = basis.facts.fitted_on
