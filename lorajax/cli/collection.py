@@ -139,6 +139,9 @@ def embed(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...")],
     out: Annotated[Path, typer.Option("--out", help="X.npz, X.parquet or X.csv.")],
     model: BundleOption = None,
+    base: Annotated[
+        str | None, typer.Option("--base", help="Only LoRAs of this base model.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the vectors of LoRA files, for anything else."""
@@ -146,7 +149,7 @@ def embed(
 
     with failing_politely(), showing_progress() as on_progress:
         embedding.check_place(out)
-        embedded = embedding.embed(paths, model, on_progress)
+        embedded = embedding.embed(paths, model, on_progress, base)
         embedding.write_vectors(embedded, out)
     count, width = embedded.vectors.shape
     if as_json:

@@ -50,12 +50,12 @@ def duplicates(
     if as_json:
         print_json({**document, "plan": None if plan is None else str(plan)})
     else:
-        _print(document)
+        _print(document, tuple(level or ()))
     if plan is not None:
         note(f"wrote {rows} rows to {plan}: look through it, nothing was touched")
 
 
-def _print(document: dict[str, Any]) -> None:
+def _print(document: dict[str, Any], levels: tuple[str, ...]) -> None:
     from lorajax.service.likeness.duplicates import MEANINGS
 
     groups, relations = document["groups"], document["relations"]
@@ -77,8 +77,9 @@ def _print(document: dict[str, Any]) -> None:
         counts[group["kind"]] += 1
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     megabytes = document["redundant_bytes"] / 1e6
+    only = f" (looked for: {', '.join(levels)})" if levels else ""
     say(
-        f"{document['searched']} LoRAs: {told or 'no duplicates'}; "
+        f"{document['searched']} LoRAs: {told or 'no duplicates'}{only}; "
         f"{megabytes:,.1f} MB redundant"
     )
     for path in document["changed"]:

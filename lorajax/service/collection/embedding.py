@@ -75,8 +75,12 @@ def embed(
     paths: Sequence[Path],
     model: Path | None = None,
     on_progress: OnProgress = lambda progress: None,
+    base_model: str | None = None,
 ) -> Embedded:
     """Embeds LoRA files and folders of them; refused files are listed.
+
+    Args:
+      base_model: leaves out all LoRAs of other base models.
 
     Raises:
       LorajaxError: where no file could be embedded, or they are of several widths.
@@ -87,20 +91,26 @@ def embed(
     embedder, found = open_embedder(model), scan(paths)
     rows: list[tuple[str, str, str, np.ndarray]] = []
     refused = [_refusal(r.path, r.message, r.hint) for r in found.refused]
+    others: list[str] = []
     for done, path in enumerate(found.files):
         try:
             adapter = read_adapter(path)
-            space = embedder.space(adapter.base_model)
-            rows.append((adapter.name, str(path), space, embedder.embed(adapter)))
+            if base_model in (None, adapter.base_model):
+                space = embedder.space(adapter.base_model)
+                rows.append((adapter.name, str(path), space, embedder.embed(adapter)))
+            else:
+                others.append(adapter.base_model)
         except LorajaxError as error:
             refused.append(_refusal(path, error.message, error.hint))
+        _check_width([row[-1] for row in rows[:1] + rows[-1:]], path)
         on_progress(Progress("embedding", done + 1, len(found.files), path.name))
     if not rows:
-        first = f", the first: {refused[0]['reason']}" if refused else ""
-        raise LorajaxError(f"none of {len(refused)} files could be embedded{first}")
+        raise _nothing(refused, base_model, others)
     names, places, spaces, vectors = zip(*rows, strict=True)
     notes = _notes(spaces, model)
-    return Embedded(names, places, spaces, _stacked(vectors), tuple(refused), notes)
+    if others:
+        notes = (f"left out, of other base models: {len(others)}", *notes)
+    return Embedded(names, places, spaces, np.stack(vectors), tuple(refused), notes)
 
 
 def write_vectors(embedded: Embedded, out: Path) -> None:
@@ -147,14 +157,25 @@ def _notes(spaces: Sequence[str], model: Path | None) -> tuple[str, ...]:
     return tuple([*notes, *apart] if apart else ())
 
 
-def _stacked(vectors: Sequence[np.ndarray]) -> np.ndarray:
-    widths = {len(vector) for vector in vectors}
-    if len(widths) > 1:
+def _check_width(vectors: Sequence[np.ndarray], path: Path) -> None:
+    """Says at the first one that a LoRA's vector does not fit the others."""
+    widths = [len(vector) for vector in vectors]
+    if len(set(widths)) > 1:
         raise LorajaxError(
-            f"these files live in spaces of {len(widths)} widths: {sorted(widths)}",
-            "embed the files of one base model at a time",
+            f"{path}: expected a vector of {widths[0]} numbers as before, found one of "
+            f"{widths[-1]}, in another base model's space",
+            "embed the LoRAs of one base model at a time: --base NAME",
         )
-    return np.stack(vectors)
+
+
+def _nothing(
+    refused: Sequence[dict[str, str]], base_model: str | None, others: Sequence[str]
+) -> LorajaxError:
+    if others:
+        found = ", ".join(sorted(set(others)))
+        return LorajaxError(f"expected LoRAs of {base_model!r}, found {found}")
+    first = f", the first: {refused[0]['reason']}" if refused else ""
+    return LorajaxError(f"none of {len(refused)} files could be embedded{first}")
 
 
 def _write_npz(embedded: Embedded, out: Path) -> None:
