@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lorajax.config import JobSettings, dump_yaml, load_job
 from lorajax.errors import CheckpointError
+from lorajax.service.commands import place_of_commands
 from lorajax.service.learning.claiming import claimed
 from lorajax.training.run_dir import (
     RunDir,
@@ -107,6 +108,6 @@ def _check_resumable(path: Path, settings: JobSettings, resume: bool) -> None:
     if before.model_copy(update={"run": own}) != settings:
         raise CheckpointError(
             f"{path}: its configuration differs from the one it is to be resumed with",
-            f"resume with: python -m lorajax.train {path / 'config.yaml'} "
+            f"resume with: {place_of_commands()}lorajax train {path / 'config.yaml'} "
             "run.resume=true, or choose another run.name",
         )
