@@ -1,8 +1,5 @@
 """`lorajax demo`: the whole road once, for a newcomer."""
 
-import os
-import shutil
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +7,7 @@ import typer
 
 from lorajax.cli.output import failing_politely, print_table, say, showing_progress
 from lorajax.cli.training import print_results
+from lorajax.service.commands import place_of_commands
 
 
 def demo(
@@ -49,7 +47,7 @@ def demo(
     say("")
     say("Try next:", "bold")
     query = shown.searches[0].matches[0].name
-    place = _place()
+    place = place_of_commands()
     for command in (
         f"lorajax search {query} --library {shown.library}",
         f"lorajax-tui --library {shown.library}",
@@ -59,12 +57,3 @@ def demo(
         "features.projection=sketch_pca",
     ):
         say(f"  {place}{command}")
-
-
-def _place() -> str:
-    """What to write before a command where its folder is not on the PATH."""
-    if shutil.which("lorajax"):
-        return ""
-    folder = Path(sys.executable).parent
-    here = folder.relative_to(Path.cwd()) if Path.cwd() in folder.parents else folder
-    return f"{here}{os.sep}"

@@ -14,7 +14,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 Root = Annotated[Path, typer.Option("--root", help="The folder of all runs.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+RUN = "A run: its folder, or its name below --root."
+RunName = Annotated[Path, typer.Argument(metavar="RUN", help=RUN)]
 Config = Annotated[Path, typer.Argument(help="A YAML file, as in configs/.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.SUB=VALUE]...")]
 ROOT = Path("checkpoints")
@@ -29,17 +30,21 @@ def list_(root: Root = ROOT, as_json: Json = False) -> None:
         document = run_documents.runs_document(root)
     if as_json:
         print_json(document)
-    else:
+    elif document["runs"]:
         _print_runs(document["runs"])
+    else:
+        say(f"no runs below {root}")
+        place = "" if root == ROOT else f" --root {root}"
+        note(f"start one: lorajax runs start configs/base.yaml{place}")
 
 
 @app.command()
-def show(run: RunFolder, as_json: Json = False) -> None:
+def show(run: RunName, root: Root = ROOT, as_json: Json = False) -> None:
     """Tell what a run is doing, its settings, and what it said last."""
     from lorajax.service.learning import run_documents
 
     with failing_politely():
-        document = run_documents.run_document(run_documents.known_run(run))
+        document = run_documents.run_document(run_documents.known_run(run, root))
     if as_json:
         print_json(document)
         return
@@ -50,14 +55,15 @@ def show(run: RunFolder, as_json: Json = False) -> None:
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help=RUN)],
+    root: Root = ROOT,
     as_json: Json = False,
 ) -> None:
     """Tell in which settings runs differ."""
     from lorajax.service.learning import run_documents
 
     with failing_politely():
-        found = [run_documents.known_run(run) for run in runs]
+        found = [run_documents.known_run(run, root) for run in runs]
         document = run_documents.runs_beside_document(found)
     if as_json:
         print_json(document)
@@ -119,27 +125,27 @@ def start(
 
 
 @app.command()
-def stop(run: RunFolder, as_json: Json = False) -> None:
+def stop(run: RunName, root: Root = ROOT, as_json: Json = False) -> None:
     """Ask a run to write a checkpoint and end; it can be resumed."""
     from lorajax.service.learning import run_documents, runs
 
     with failing_politely():
-        found = run_documents.known_run(run)
+        found = run_documents.known_run(run, root)
         runs.stop_run(found.path)
     if found.is_active or as_json:
-        _say_path(run, as_json)
+        _say_path(found.path, as_json)
     else:
         say(f"{run}: nothing to stop, the run has {found.state}")
 
 
 @app.command()
-def resume(run: RunFolder, as_json: Json = False) -> None:
+def resume(run: RunName, root: Root = ROOT, as_json: Json = False) -> None:
     """Go on with a run that was stopped or died, as a process of its own."""
     from lorajax.service.learning import run_documents, runs
 
     with failing_politely():
-        runs.resume_run(run_documents.known_run(run).path, runs.TRAIN)
-    _say_path(run, as_json)
+        path = runs.resume_run(run_documents.known_run(run, root).path, runs.TRAIN)
+    _say_path(path, as_json)
 
 
 def _say_path(path: Path, as_json: bool) -> None:

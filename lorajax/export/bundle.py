@@ -18,6 +18,7 @@ from lorajax.errors import CheckpointError
 from lorajax.export.model import Model, load_model
 from lorajax.formats.text import clean, listed
 from lorajax.naming.bases import BASE_MODELS, is_base_model
+from lorajax.training.run_dir import learned_nothing, read_status
 
 VERSION = "1"
 CONFIG_FILE, BASES = "config.json", "bases"
@@ -145,7 +146,18 @@ def read_results(run: Path) -> dict[str, Any]:
         return json.loads((run / "results.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{run}: expected a finished run with a results.json",
-            "finish it with: python -m lorajax.train "
-            f"{run / 'config.yaml'} run.resume=true",
+            f"{run}: expected a finished run with a results.json", _how_to_finish(run)
         ) from error
+
+
+def _how_to_finish(run: Path) -> str:
+    """What can be done about a run without results."""
+    config, status = run / "config.yaml", read_status(run)
+    if not config.is_file():
+        return "see all runs with: lorajax runs list"
+    if status is not None and status.state == "running":
+        return "it is still at work: wait until it has finished"
+    if learned_nothing(run):
+        anew = f"lorajax train CONFIG run.name={run.name}"
+        return f"it learned nothing: start it anew, its settings mended: {anew}"
+    return f"finish it with: python -m lorajax.train {config} run.resume=true"

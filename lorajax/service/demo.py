@@ -9,6 +9,8 @@ from lorajax.config import JobSettings, load_job
 from lorajax.errors import ConfigError
 from lorajax.service.collection.indexing import index_folders
 from lorajax.service.collection.library import Matches, neighbours
+from lorajax.service.commands import place_of_commands
+from lorajax.service.compute import prepare_jax
 from lorajax.service.learning.exporting import export
 from lorajax.service.learning.training import TrainingReport, train
 from lorajax.service.progress import OnProgress
@@ -50,11 +52,22 @@ def run_demo(config: Path, overrides: Sequence[str], on_progress: OnProgress) ->
 
     Raises:
       ConfigError: where another collection than the demo's own is asked for.
+      Stopped: as training; the demo goes on when it is asked for again.
       LorajaxError: as training, exporting and indexing.
     """
+    prepare_jax()
+    from lorajax.training.fit import Stopped
+
     named = [f"run.name={RUN_NAME}", *overrides, "run.resume=true"]
     collection = _collection(load_job(config, named))
-    report = train(config, named, on_progress)
+    try:
+        report = train(config, named, on_progress)
+    except Stopped as stopped:
+        again = (
+            f"{place_of_commands()}lorajax demo {' '.join([str(config), *overrides])}"
+        )
+        hint = f"the same command goes on from there: {again}"
+        raise Stopped(stopped.message, hint) from stopped
     bundle = export(report.path, report.path / "bundle", force=True)
     library = report.path / "library.sqlite"
     index_folders([collection], library, bundle, on_progress=on_progress)

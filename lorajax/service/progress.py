@@ -14,6 +14,8 @@ _LINE = re.compile(
     r"(?: · (?P<note>.*))?$"
 )
 
+TELLING = 2  # things done from which a pace is reckoned, at least
+
 _UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
@@ -78,15 +80,21 @@ def at_most_every(seconds: float, on_progress: OnProgress) -> OnProgress:
 def with_pace(
     on_progress: OnProgress, clock: Callable[[], float] = time.monotonic
 ) -> OnProgress:
-    """Adds rate and time left to every event of a stage that has begun to move."""
-    stage, began, first = "", 0.0, 0
+    """Adds rate and time left to every event of a stage that is well on its way.
+
+    They are reckoned from the end of what came first, which took the compiling as well.
+    """
+    stage, start, began, first = "", 0, 0.0, 0
 
     def pass_on(progress: Progress) -> None:
-        nonlocal stage, began, first
+        nonlocal stage, start, began, first
+        now = clock()
         if progress.stage != stage:
-            stage, began, first = progress.stage, clock(), progress.done
-        done, seconds = progress.done - first, clock() - began
-        if done > 0 and seconds > 0 and progress.total:
+            stage, start, first = progress.stage, progress.done, progress.done
+        if first == start:  # nothing had moved yet
+            began, first = now, progress.done
+        done, seconds = progress.done - first, now - began
+        if done >= TELLING and seconds > 0 and progress.total:
             left = (progress.total - progress.done) * seconds / done
             pace = (f"{done / seconds:.1f}/s", f"{duration(left)} left")
             words = ", ".join(filter(None, (progress.aside, *pace)))

@@ -128,6 +128,23 @@ def read_status(path: Path) -> Status | None:
     return status
 
 
+def learned_nothing(path: Path) -> bool:
+    """Whether a run has surely ended, failed or dead, with nothing to go on from.
+
+    Where its status does not tell whose process it was, that may be at work still.
+    """
+    status = read_status(path)
+    if status is None or status.state not in ("failed", "died") or status.pid < 0:
+        return False
+    if status.state == "died" and is_same_process(
+        status.pid, status.process_start_time
+    ):
+        return False
+    steps = (state.name.isdigit() for state in path.glob("splits/*/states/*"))
+    kept = ("results.json", "encoder.safetensors", "splits/*/*.json")
+    return not any(steps) and not any(any(path.glob(one)) for one in kept)
+
+
 def _known(document: Any) -> dict[str, Any]:
     """The fields of a status that a document has, each of its own kind."""
     document = document if isinstance(document, dict) else {}

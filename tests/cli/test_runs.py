@@ -43,6 +43,7 @@ def test_a_run_is_started_watched_stopped_and_resumed(
     config.write_text("training: {steps: 400}\n")
     words = ("start", config, "training.steps=400", "pause=0.02", "--root", root)
     path = document(*words)["run"]
+    below = (Path(path).name, "--root", root)  # as `runs list` names it
     until_state(path, "running")
     assert document("stop", path) == {"run": path}
     stopped = until_state(path, "stopped")
@@ -53,13 +54,43 @@ def test_a_run_is_started_watched_stopped_and_resumed(
     assert listed["name"] in run("list", "--root", root)
     assert document("resume", path) == {"run": path}
     until_state(path, "running")
-    run("stop", path)
-    until_state(path, "stopped")
+    assert document("stop", *below) == {"run": path}
+    assert until_state(path, "stopped") == document("show", *below)
     again = CliRunner().invoke(app, ["runs", "stop", path])
     assert again.exit_code == 0 and "watch it" not in again.output
     assert "nothing to stop, the run has stopped" in " ".join(again.stdout.split())
+    assert document("resume", *below) == {"run": path}
+    until_state(path, "running")
+    run("stop", *below)
+    until_state(path, "stopped")
     run("show", tmp_path, code=1)
     run("resume", tmp_path, code=1)
+
+
+def test_a_name_is_looked_for_below_the_folder_of_all_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("checkpoints/mine", "other/mine"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "config.yaml").write_text("training: {steps: 3}\n")
+    (tmp_path / "mine").mkdir()  # of that name, and no run
+    assert document("show", "mine")["path"] == str(Path("checkpoints/mine"))
+    assert document("show", "mine", "--root", "other")["path"] == str(
+        Path("other/mine")
+    )
+    assert document("show", "other/mine")["path"] == str(Path("other/mine"))
+    refused = CliRunner().invoke(app, ["runs", "show", "yours", "--root", "other"])
+    said = " ".join(refused.output.split())
+    assert "expected the folder of a run, or a name of one in other, found none" in said
+    assert "lorajax runs list --root other" in said
+
+
+def test_without_a_run_it_is_said_how_one_is_started(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["runs", "list", "--root", str(tmp_path)])
+    said = " ".join(result.output.split())
+    assert said.startswith(f"no runs below {tmp_path}")
+    assert f"lorajax runs start configs/base.yaml --root {tmp_path}" in said
 
 
 def test_settings_and_configurations_are_told(tmp_path: Path) -> None:
@@ -83,3 +114,4 @@ def test_runs_are_compared_by_what_differs(tmp_path: Path) -> None:
     found = document("compare", tmp_path / "a", tmp_path / "b")
     assert found["settings"] == {"training.rate": [0.1, 0.2]}
     assert "training.rate" in run("compare", tmp_path / "a", tmp_path / "b")
+    assert document("compare", "a", "b", "--root", tmp_path) == found

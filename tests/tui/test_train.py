@@ -141,6 +141,22 @@ async def test_a_run_that_never_began_waits_for_nothing(
         assert "waiting for" not in screen_text(pilot)
 
 
+async def test_a_run_that_goes_on_keeps_its_curves_and_says_so(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    path = put_run(tmp_path / "runs" / "one", stage="fitting the basis")
+    with open(path / "metrics.jsonl", "w") as stream:
+        for step in range(1, 102):
+            told = {"kind": "train", "step": step, "split": 0, "loss": 0.5}
+            stream.write(json.dumps(told) + "\n")
+    app = make_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: "goes on after step 101" in screen_text(pilot))
+        assert "waiting for" not in screen_text(pilot)
+        assert app.screen.query_one("#plots").display
+
+
 async def test_settings_of_strangers_do_nothing_to_the_screen(
     make_app: MakeApp, tmp_path: Path
 ) -> None:

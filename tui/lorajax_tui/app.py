@@ -241,10 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
     if options.serve:
         return _serve(options)
-    state = load_state(default_state_file())
-    app = LorajaxApp(_library(options.library, state), options.runs)
-    if options.library:
-        app.remember(library=str(app.library.absolute()))
+    app = LorajaxApp(service.library_path(options.library), options.runs)
     app.run()
 
 
@@ -268,12 +265,3 @@ def _serve(options: argparse.Namespace) -> None:
         )
     print(f"lorajax is at http://{HOST}:{options.port} (Ctrl+C ends it)", flush=True)
     serve(words, options.port)
-
-
-def _library(asked: Path | None, state: State) -> Path:
-    """The library asked for, else the environment's, else the one last open."""
-    remembered = Path(state.library) if state.library else None
-    moved = "LORAJAX_LIBRARY" in os.environ
-    if asked is None and not moved and remembered is not None and remembered.exists():
-        return remembered
-    return service.library_path(asked)

@@ -22,7 +22,11 @@ def _parser() -> argparse.ArgumentParser:
         "train the embedding and watch.",
     )
     parser.add_argument(
-        "--library", type=Path, metavar="PATH", help="library to open (file or folder)"
+        "--library",
+        type=Path,
+        metavar="PATH",
+        help="library to open, file or folder, this time (default: LORAJAX_LIBRARY, or "
+        "else the library of all commands)",
     )
     parser.add_argument(
         "--runs",

@@ -17,11 +17,13 @@ import platformdirs
 
 @dataclass(frozen=True)
 class State:
-    """The remembered choices; `library` is empty where the default is meant."""
+    """The remembered choices.
+
+    Not the library: one that was named is for its time only, as for every command.
+    """
 
     theme: str = "sumi"
     screen: str = "library"
-    library: str = ""
     folder: str = ""
     columns: str = ""
     map_space: str = ""

@@ -12,18 +12,19 @@ from lorajax.service.learning.runs import Run, is_run, list_runs, read_log, read
 from lorajax.service.learning.side_by_side import differing
 
 
-def known_run(path: Path) -> Run:
-    """The run in a folder, as it is now.
+def known_run(run: Path, root: Path) -> Run:
+    """A run as it is now, by its folder or by its name in the folder of all runs.
 
     Raises:
-      CheckpointError: where the folder holds none.
+      CheckpointError: where there is none.
     """
-    if not is_run(path):
-        raise CheckpointError(
-            f"{path}: expected the folder of a run, found none",
-            "see them with: lorajax runs list",
-        )
-    return read_run(path)
+    for folder in (run, root / run):
+        if is_run(folder):
+            return read_run(folder)
+    raise CheckpointError(
+        f"{run}: expected the folder of a run, or a name of one in {root}, found none",
+        f"see them with: lorajax runs list --root {root}",
+    )
 
 
 def runs_document(root: Path) -> dict[str, Any]:

@@ -1,14 +1,34 @@
 """Which folder a run gets, and whether it may go on in one that exists."""
 
+import shutil
 from pathlib import Path
 
 from lorajax.config import JobSettings, dump_yaml, load_job
 from lorajax.errors import CheckpointError
-from lorajax.training.run_dir import RunDir, is_same_process, read_status
+from lorajax.service.commands import place_of_commands
+from lorajax.service.learning.claiming import claimed
+from lorajax.training.run_dir import (
+    RunDir,
+    is_same_process,
+    learned_nothing,
+    read_status,
+)
+
+# What a run writes before it has learned anything, besides its configuration.
+_WRITTEN = (
+    "status.json",
+    "collection.json",
+    "metrics.jsonl",
+    "log.txt",
+    "launch.json",
+    "stop",
+)
 
 
 def open_run(settings: JobSettings, stem: str) -> tuple[RunDir, JobSettings]:
     """Makes a run's folder, or opens it again to resume.
+
+    A run that failed or died with nothing to go on from gives its name to the next.
 
     Args:
       stem: the configuration's file name, which names a run without a name.
@@ -22,7 +42,7 @@ def open_run(settings: JobSettings, stem: str) -> tuple[RunDir, JobSettings]:
     path = root / name
     run = settings.run.model_copy(update={"name": name, "resume": False})
     resolved = settings.model_copy(update={"run": run})
-    if (path / "config.yaml").exists():
+    if (path / "config.yaml").exists() and not _begun_afresh(path):
         _check_resumable(path, resolved, settings.run.resume)
     try:
         run_dir = RunDir(path)
@@ -51,6 +71,21 @@ def _free_name(root: Path, stem: str) -> str:
             return name
 
 
+def _begun_afresh(path: Path) -> bool:
+    """Clears what a run wrote that learned nothing; whether it was such a one."""
+    if not learned_nothing(path):
+        return False
+    with claimed(path):
+        if not learned_nothing(path):  # another one has begun it meanwhile
+            return False
+        for name in _WRITTEN:
+            (path / name).unlink(missing_ok=True)
+        if (path / "splits").exists():
+            shutil.rmtree(path / "splits")
+        RunDir(path).update()  # before the next one looks
+    return True
+
+
 def _check_resumable(path: Path, settings: JobSettings, resume: bool) -> None:
     status = read_status(path)
     owner = status and (status.pid, status.process_start_time)
@@ -73,6 +108,6 @@ def _check_resumable(path: Path, settings: JobSettings, resume: bool) -> None:
     if before.model_copy(update={"run": own}) != settings:
         raise CheckpointError(
             f"{path}: its configuration differs from the one it is to be resumed with",
-            f"resume with: python -m lorajax.train {path / 'config.yaml'} "
-            "run.resume=true",
+            f"resume with: {place_of_commands()}lorajax train {path / 'config.yaml'} "
+            "run.resume=true, or choose another run.name",
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorajax.errors import LorajaxError
+from lorajax.service.commands import place_of_commands
 from lorajax.service.compute import prepare_jax
 from lorajax.service.progress import OnProgress, Progress
 from lorajax.service.stopping import listening
@@ -72,9 +73,10 @@ def train(
             write_json(finished, results)
     except (Stopped, KeyboardInterrupt) as stop:
         run.update(state="stopped", message=str(stop) or "interrupted")
-        hint = f"python -m lorajax.train {run.path / 'config.yaml'} run.resume=true"
+        command = f"lorajax train {run.path / 'config.yaml'} run.resume=true"
         message = f"{run.path}: {str(stop) or 'stopped'}"
-        raise Stopped(message, f"continue with: {hint}") from stop
+        hint = f"continue with: {place_of_commands()}{command}"
+        raise Stopped(message, hint) from stop
     except BaseException as error:
         message = error.message if isinstance(error, LorajaxError) else repr(error)
         run.update(state="failed", message=message)

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library
+from lorajax.library.clusters import kept_clusters
 from lorajax.library.labels import effective, read_labels
 
 # A tag that nearly all have tells nothing; so do tags beyond those that get a colour.
 _NEARLY_ALL, _MAX_TAGS = 0.6, 8
 # Labels of these fields come first, where the library has them.
-_FIRST_FIELDS = ("cluster", "style")
+CLUSTER = "cluster"
+_FIRST_FIELDS = (CLUSTER, "style")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ def groupings(path: Path | None, keys: Sequence[str]) -> list[Grouping]:
         first = [field for field in _FIRST_FIELDS if field in fields]
         ways: dict[str, Callable[[Library], dict[str, str]]] = {
             **{field: _labels(field) for field in dict.fromkeys([*first, *fields])},
+            **({CLUSTER: _clusters} if CLUSTER in fields else {}),
             "tag": lambda found: _tags(found, set(keys)),
             "variant": _variants,
             "folder": _folders,
@@ -78,6 +81,18 @@ def _labels(field: str) -> Callable[[Library], dict[str, str]]:
         return {key: found[0].value for (key, _), found in held.items()}
 
     return read
+
+
+def _clusters(library: Library) -> dict[str, str]:
+    """Numbers of clusters, with the names that were found for them."""
+    groups = _labels(CLUSTER)(library)
+    bases = library.query("SELECT DISTINCT base_model FROM loras")
+    for kept in filter(None, (kept_clusters(library, base) for (base,) in bases)):
+        for one in kept.clusters:
+            # A person may have put a member elsewhere.
+            own = [key for key in one.members if groups.get(key) == str(one.number)]
+            groups |= dict.fromkeys(own, f"{one.number} {one.name}".rstrip())
+    return groups
 
 
 def _tags(library: Library, keys: set[str]) -> dict[str, str]:

@@ -149,18 +149,32 @@ def test_progress_is_thinned_but_keeps_its_ends() -> None:
 
 def test_progress_tells_its_pace_stage_by_stage() -> None:
     seen: list[str] = []
-    times = iter([0.0, 0.0, 2.0, 10.0, 10.0, 12.0])
+    times = iter([0.0, 1.0, 3.0, 10.0, 12.0, 16.0])
     report = with_pace(lambda progress: seen.append(progress.aside), times.__next__)
     report(Progress("reading headers", 0, 10, aside="0.0 of 5.0 MB"))
-    report(Progress("reading headers", 4, 10, aside="2.0 of 5.0 MB"))
+    report(Progress("reading headers", 2, 10, aside="1.0 of 5.0 MB"))
+    report(Progress("reading headers", 6, 10, aside="3.0 of 5.0 MB"))
     report(Progress("indexing", 2, 1000))
     report(Progress("indexing", 3, 1000))
+    report(Progress("indexing", 5, 1000))
     assert seen == [
         "0.0 of 5.0 MB",
-        "2.0 of 5.0 MB, 2.0/s, 3 s left",
+        "1.0 of 5.0 MB",
+        "3.0 of 5.0 MB, 2.0/s, 2 s left",
+        "",
         "",
         "0.5/s, 33 min left",
     ]
+
+
+def test_compiling_does_not_count_as_pace() -> None:
+    """The first LoRA of the demo takes half a minute, the others a second each."""
+    seen: list[str] = []
+    times = iter([0.0, 24.0, 25.0, 26.0])
+    report = with_pace(lambda progress: seen.append(progress.aside), times.__next__)
+    for done in range(4):
+        report(Progress("training demo LoRAs", done, 192))
+    assert seen == ["", "", "", "1.0/s, 3 min left"]
 
 
 def test_bytes_are_told_in_the_unit_of_the_whole() -> None:

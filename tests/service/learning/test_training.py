@@ -21,6 +21,7 @@ from lorajax.config import JobSettings
 from lorajax.errors import CheckpointError, DatasetError
 from lorajax.export.model import load_model
 from lorajax.formats.scan import scan
+from lorajax.service.commands import place_of_commands
 from lorajax.service.learning.evaluating import evaluate
 from lorajax.service.learning.exporting import export
 from lorajax.service.learning.runs import read_run, resume_run
@@ -117,7 +118,8 @@ def test_a_stopped_run_is_resumed_to_the_same_end(
 
     with pytest.raises(Stopped, match="stopped at step 7 of 20") as stopped:
         train(TINY, overrides(tiny_job, tmp_path), stop_in_the_middle)
-    assert "run.resume=true" in stopped.value.hint
+    goes_on = f"lorajax train {run / 'config.yaml'} run.resume=true"
+    assert stopped.value.hint == f"continue with: {place_of_commands()}{goes_on}"
     status = read_status(run)
     assert status is not None and status.state == "stopped"
     steps: list[int] = []

@@ -10,7 +10,7 @@ import pytest
 
 from lorajax.errors import LibraryError
 from lorajax.library import Library, base_space, index
-from lorajax.service.likeness import mapping
+from lorajax.service.likeness import grouping, mapping
 from lorajax.service.likeness.grouping import group_by, groupings
 from tests.library.fakes import FakeEmbedder, Reader, vector_of, write_lora
 
@@ -156,6 +156,28 @@ def test_labels_are_ways_to_group_and_a_persons_word_counts(library: Path) -> No
     assert first.by == "style" and first.of[:2] == ("style 0", "style 1")
     assert first.of[5] == ""
     assert first.names == ("style 0", "style 1")
+
+
+def test_clusters_are_told_by_number_and_name(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = mapping.map_space(library)
+    with Library.open(library) as opened, opened.transaction():
+        for i, key in enumerate(found.keys):
+            row = (key, "cluster", str(i % 2), "clustered", 0.9)
+            opened.execute("INSERT INTO labels VALUES (?, ?, ?, ?, ?)", *row)
+        moved = (found.keys[2], "cluster", "mine", "person", None)
+        opened.execute("INSERT INTO labels VALUES (?, ?, ?, ?, ?)", *moved)
+    members = [found.keys[0::2], found.keys[1::2]]
+    kept = [
+        SimpleNamespace(number=i, name=n, members=members[i])
+        for i, n in ((0, "ink wash"), (1, ""))
+    ]
+    monkeypatch.setattr(
+        grouping, "kept_clusters", lambda *_: SimpleNamespace(clusters=kept)
+    )
+    way = group_by(library, found.keys, "cluster")
+    assert way.of[:4] == ("0 ink wash", "1", "mine", "1")
 
 
 def test_a_map_that_is_kept_shows_the_names_of_today(

@@ -77,8 +77,7 @@ class RunView(Vertical):
     def _progress(self, run: Run, curves: Curves) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
         if run.status is None or not run.status.total:
-            words = "waiting for its first step" if run.is_active else ""
-            return text.append(words, "dim")
+            return text.append(_waiting(curves) if run.is_active else "", "dim")
         step, total = run.status.step, run.status.total
         text.append_text(meter(step / total, _BAR, colours(self.app)))
         text.append(f" {step:,}/{total:,}")
@@ -112,3 +111,15 @@ class RunView(Vertical):
         words = read.log.splitlines() if failed else read.curves.messages
         parts += [Text(safe(line), "dim") for line in words[-_LINES:]]
         return Group(*parts)
+
+
+def _waiting(curves: Curves) -> str:
+    """What a run waits for that has not told a step since it was started."""
+    if not curves.of:
+        return "waiting for its first step"
+    newest = max(split for _, split in curves.of)  # the one that goes on
+    own = [
+        curve.steps[-1] for (_, split), curve in curves.of.items() if split == newest
+    ]
+    of = f" of split {newest + 1}" if newest else ""
+    return f"goes on after step {max(own):,.0f}{of}"
